@@ -1,0 +1,94 @@
+"""The user's callbacks through a sequence of stages."""
+
+from typing import Any
+
+import keras
+
+from keras_smskd.distillers.distiller import REFERENCE_TERMS
+
+# Callbacks that remember the best value so far. It must not leak: the scale of the loss changes with the stage.
+WITH_MEMORY = (keras.callbacks.ModelCheckpoint, keras.callbacks.EarlyStopping, keras.callbacks.ReduceLROnPlateau)
+
+
+class AcrossStages:
+    """Hands the same callbacks to every stage, each starting anew; a context for the whole run.
+
+    A callback with a method `on_sequence_begin(sequence)` or `on_sequence_end()` learns where the run starts and ends.
+
+    Args:
+        callbacks: A callback, a list of callbacks, or None.
+        sequence: The `SequentialDistiller` that trains.
+    """
+
+    def __init__(self, callbacks: Any, sequence: Any) -> None:
+        if isinstance(callbacks, keras.callbacks.CallbackList):
+            raise TypeError("`callbacks` must be a list of callbacks. Received: a `CallbackList`.")
+        self.callbacks = [callback for callback in keras.tree.flatten(callbacks) if callback is not None]
+        self.sequence = sequence
+        for callback in self.callbacks:
+            _check(callback)
+        self.memories = [(callback, dict(vars(callback))) for callback in self.callbacks if _has_memory(callback)]
+
+    def __enter__(self) -> "AcrossStages":
+        self._notify("on_sequence_begin", self.sequence)
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self._notify("on_sequence_end")
+
+    def for_stage(self, index: int) -> list[keras.callbacks.Callback]:
+        """The callbacks of one stage: the run's, as new, then the stage's own."""
+        for callback, memory in self.memories:
+            vars(callback).update(memory)
+        return [self._wrapped(callback, index) for callback in self.callbacks] + self.sequence.stages[index].callbacks
+
+    def _wrapped(self, callback: keras.callbacks.Callback, index: int) -> keras.callbacks.Callback:
+        if isinstance(callback, keras.callbacks.CSVLogger):
+            return OneTable(callback, append=callback.append or index > 0)
+        return callback
+
+    def _notify(self, hook: str, *arguments: Any) -> None:
+        for callback in self.callbacks:
+            getattr(callback, hook, lambda *arguments: None)(*arguments)
+
+
+class OneTable(keras.callbacks.Callback):
+    """Lets a `CSVLogger` write one table for all stages: it goes on where the last stage stopped, with one header.
+
+    Columns that only later stages have are there from the start, as "NA".
+    """
+
+    def __init__(self, logger: keras.callbacks.CSVLogger, append: bool) -> None:
+        super().__init__()
+        self.logger = logger
+        self.append = append
+
+    def set_model(self, model: keras.Model) -> None:
+        self.logger.set_model(model)
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        of_user = self.logger.append
+        self.logger.append = self.append
+        self.logger.on_train_begin(logs)
+        self.logger.append = of_user
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        absent = dict.fromkeys([*REFERENCE_TERMS, "reference_weight"], "NA")
+        self.logger.on_epoch_end(epoch, {**absent, **(logs or {})})
+
+    def on_train_end(self, logs: Any = None) -> None:
+        self.logger.on_train_end(logs)
+
+
+def _has_memory(callback: keras.callbacks.Callback) -> bool:
+    return isinstance(callback, WITH_MEMORY)
+
+
+def _check(callback: Any) -> None:
+    if not isinstance(callback, keras.callbacks.Callback):
+        raise TypeError(f"`callbacks` must hold callbacks. Received: {callback!r} (of type {type(callback)})")
+    if isinstance(callback, keras.callbacks.BackupAndRestore):
+        raise ValueError(
+            "`callbacks` must not hold `keras.callbacks.BackupAndRestore`: it restores one `fit`, not a sequence, and "
+            "would start the wrong stage at the wrong epoch. Save the student with `ModelCheckpoint` instead."
+        )

@@ -1,0 +1,64 @@
+"""Bad data ends the training with an error, whatever source it comes from."""
+
+from typing import Any
+
+import keras
+from keras import ops
+
+from keras_smskd import checks
+from keras_smskd.distillers.weight import scalar
+
+Tensor = Any
+
+
+class DataCheck(keras.callbacks.Callback):
+    """Counts bad labels and usable batches in the compiled step, and raises at the end of an epoch that had them.
+
+    Arrays are checked whole before the first step (`arrays`); only a source that must be iterated waits for this.
+
+    Args:
+        distiller: The distiller to check for; the counters become variables of it.
+    """
+
+    def __init__(self, distiller: Any) -> None:
+        super().__init__()
+        self.distiller = distiller
+        self.invalid_labels = scalar(distiller, "invalid_labels", aggregation="sum")
+        self.usable_batches = scalar(distiller, "usable_batches", aggregation="sum")
+
+    def before(self, callbacks: Any) -> Any:
+        """The user's callbacks with this one in front of them."""
+        if isinstance(callbacks, keras.callbacks.CallbackList):
+            callbacks.append(self)
+            return callbacks
+        return [self, *(callback for callback in keras.tree.flatten(callbacks) if callback is not None)]
+
+    def arrays(self, x: Any, y: Any, batch_size: int | None) -> None:
+        """Checks data given as arrays; any other source passes."""
+        if hasattr(y, "shape"):
+            checks.check_labels(y, self.distiller.classes)
+            y = ops.convert_to_tensor(y)
+            checks.check_label_values(
+                float(checks.count_invalid_labels(y, self.distiller.classes)), self.distiller.classes
+            )
+        if hasattr(x, "shape"):
+            self._batch_size(min(x.shape[0], batch_size or 32))
+
+    def step(self, y: Tensor) -> None:
+        """Counts one batch, inside the compiled step."""
+        checks.check_labels(y, self.distiller.classes)
+        self.invalid_labels.assign_add(checks.count_invalid_labels(y, self.distiller.classes))
+        usable = ops.shape(y)[0] >= self.distiller.smallest_batch
+        self.usable_batches.assign_add(ops.cast(usable, "float32"))
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        self.invalid_labels.assign(0.0)
+        self.usable_batches.assign(0.0)
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        checks.check_label_values(float(self.invalid_labels.numpy()), self.distiller.classes)
+        if float(self.usable_batches.numpy()) == 0.0:
+            self._batch_size(self.distiller.smallest_batch - 1)
+
+    def _batch_size(self, batch_size: int) -> None:
+        checks.check_batch_size(batch_size, self.distiller.smallest_batch, self.distiller.method)

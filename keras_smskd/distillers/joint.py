@@ -1,0 +1,93 @@
+"""Joint: several methods in one stage."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+
+from keras_smskd.checks import check_weight
+from keras_smskd.distillers.distiller import Distiller, check_distillers
+from keras_smskd.features import Features
+
+Tensor = Any
+
+
+@keras.saving.register_keras_serializable("keras_smskd")
+class JointDistiller(Distiller):
+    """Joint distillation: several methods at once, their weighted losses summed over one pass of each model.
+
+    Formula: `sum_k weights_k * distillation_loss_k`, the label loss once. It is what a sequence of stages is compared
+    with.
+
+    Args:
+        distillers: Distillers of the same teacher and student, one or more.
+        weights: Weight of each method, at least 0. Default: each distiller's own `distillation_weight`.
+        label_weight: Weight of the label loss; those of the single distillers do not count.
+        distillation_weight: Weight of the whole sum.
+        name: Name of the model.
+
+    Raises:
+        ValueError: If there is no distiller, the distillers differ in teacher or student, or a weight is missing or
+            negative.
+
+    Example:
+
+    >>> teacher = keras.Sequential([keras.Input((4,)), keras.layers.Dense(16, name="pool"), keras.layers.Dense(3)])
+    >>> student = keras.Sequential([keras.Input((4,)), keras.layers.Dense(5, name="pool"), keras.layers.Dense(3)])
+    >>> from keras_smskd import KDDistiller, SPDistiller
+    >>> distillers = [KDDistiller(teacher, student), SPDistiller(teacher, student, layers={"pool": "pool"})]
+    >>> distiller = JointDistiller(distillers, weights=[1.0, 3000.0])
+    >>> distiller.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    >>> history = distiller.fit(np.ones((8, 4)), np.zeros(8), verbose=0)
+    """
+
+    def __init__(
+        self,
+        distillers: Sequence[Distiller],
+        *,
+        weights: Sequence[float] | None = None,
+        label_weight: float = 1.0,
+        distillation_weight: float = 1.0,
+        name: str | None = None,
+    ) -> None:
+        check_distillers("distillers", distillers)
+        if weights is None:
+            weights = [float(distiller.distillation_weight.numpy()) for distiller in distillers]
+        if len(weights) != len(distillers):
+            raise ValueError(
+                f"`weights` must hold one number for each of the {len(distillers)} distillers. "
+                f"Received: weights={weights!r}"
+            )
+        super().__init__(
+            distillers[0].teacher,
+            distillers[0].student,
+            label_weight=label_weight,
+            distillation_weight=distillation_weight,
+            name=name,
+        )
+        self.distillers = list(distillers)
+        self.method_weights = [check_weight("weights", weight) for weight in weights]
+        self.smallest_batch = max(distiller.smallest_batch for distiller in distillers)
+        self._tap([pair for distiller in distillers for pair in distiller.matched_layers])
+
+    @property
+    def method(self) -> str:
+        return "+".join(distiller.method for distiller in self.distillers)
+
+    def distillation_loss(self, teacher: Features, student: Features, y: Tensor) -> Tensor:
+        losses = [distiller.distillation_loss(teacher, student, y) for distiller in self.distillers]
+        return sum(weight * loss for weight, loss in zip(self.method_weights, losses, strict=True))
+
+    def get_config(self) -> dict[str, Any]:
+        distillers = [keras.saving.serialize_keras_object(distiller) for distiller in self.distillers]
+        for distiller in distillers:
+            del distiller["config"]["teacher"], distiller["config"]["student"]
+        return {**super().get_config(), "distillers": distillers, "weights": self.method_weights}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> "JointDistiller":
+        models = {role: keras.saving.deserialize_keras_object(config.pop(role)) for role in ("teacher", "student")}
+        for distiller in config["distillers"]:
+            distiller["config"].update(models)
+        config["distillers"] = [keras.saving.deserialize_keras_object(item) for item in config["distillers"]]
+        return cls(**config)

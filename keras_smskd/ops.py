@@ -1,0 +1,94 @@
+"""Tensor maths that two or more methods share."""
+
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+Tensor = Any
+
+# Vectors shorter than this count as zero: normalising them would only blow up rounding noise.
+SHORTEST = 1e-8
+
+
+def flatten(features: Tensor) -> Tensor:
+    """Flattens features of any rank to `(batch, size)`."""
+    return ops.reshape(features, (ops.shape(features)[0], int(np.prod(features.shape[1:]))))
+
+
+def safe_sqrt(x: Tensor, smallest: float = SHORTEST**2) -> Tensor:
+    """Square root whose value and gradient are 0 (not infinite) where `x` is not above `smallest`."""
+    positive = x > smallest
+    return ops.where(positive, ops.sqrt(ops.where(positive, x, 1.0)), 0.0)
+
+
+def safe_divide(x: Tensor, y: Tensor) -> Tensor:
+    """Quotient whose value and gradient are 0 where `y` is 0."""
+    nonzero = y != 0
+    return ops.where(nonzero, x / ops.where(nonzero, y, 1.0), 0.0)
+
+
+def normalize(x: Tensor, order: int = 2) -> Tensor:
+    """Scales the last axis to length 1 in the L1 or L2 norm; a zero vector stays zero, gradient included."""
+    if order == 1:
+        return safe_divide(x, ops.sum(ops.abs(x), axis=-1, keepdims=True))
+    return safe_divide(x, safe_sqrt(ops.sum(ops.square(x), axis=-1, keepdims=True)))
+
+
+def huber(x: Tensor) -> Tensor:
+    """Huber function with delta 1 of every entry."""
+    size = ops.abs(x)
+    return ops.where(size < 1.0, 0.5 * ops.square(x), size - 0.5)
+
+
+def softened_divergence(teacher: Tensor, student: Tensor, temperature: float) -> Tensor:
+    """`temperature^2 * KL(softmax(teacher / temperature) || softmax(student / temperature))` per sample.
+
+    Written with `log_softmax`, so that no probability is clipped: a divergence of 40 reads 40.
+    """
+    log_teacher = ops.log_softmax(teacher / temperature, axis=-1)
+    log_student = ops.log_softmax(student / temperature, axis=-1)
+    divergence = ops.sum(ops.exp(log_teacher) * (log_teacher - log_student), axis=-1)
+    return temperature**2 * divergence
+
+
+def dense_labels(y: Tensor, classes: int) -> Tensor:
+    """Labels as `(batch, classes)` probabilities, whether they come sparse, one-hot or soft."""
+    if len(y.shape) == 2 and y.shape[-1] == classes:
+        return ops.cast(y, "float32")
+    return ops.one_hot(ops.cast(ops.reshape(y, (-1,)), "int32"), classes, dtype="float32")
+
+
+def channel_axis() -> int:
+    """The channel axis of feature maps under the configured image data format."""
+    return 1 if keras.config.image_data_format() == "channels_first" else -1
+
+
+def spatial_axes() -> tuple[int, int]:
+    """Height and width axes of feature maps under the configured image data format."""
+    return (2, 3) if channel_axis() == 1 else (1, 2)
+
+
+def match_sizes(teacher: Tensor, student: Tensor) -> tuple[Tensor, Tensor]:
+    """Average-pools whichever feature map is larger, so that both have the smaller height and width."""
+    axes = spatial_axes()
+    sizes = [min(teacher.shape[axis], student.shape[axis]) for axis in axes]
+    for axis, size in zip(axes, sizes, strict=True):
+        teacher, student = _pool_axis(teacher, axis, size), _pool_axis(student, axis, size)
+    return teacher, student
+
+
+def _pool_axis(x: Tensor, axis: int, size: int) -> Tensor:
+    """Adaptive average pooling along one axis: window i is [floor(i n / size), ceil((i + 1) n / size))."""
+    n = x.shape[axis]
+    if n == size:
+        return x
+    if n % size == 0:
+        shape = [-1, *x.shape[1:axis], size, n // size, *x.shape[axis + 1 :]]
+        return ops.mean(ops.reshape(x, shape), axis=axis + 1)
+    windows = np.zeros((n, size), "float32")
+    for i in range(size):
+        start, stop = i * n // size, -(-(i + 1) * n // size)
+        windows[start:stop, i] = 1.0 / (stop - start)
+    return ops.moveaxis(ops.tensordot(x, windows, axes=[[axis], [0]]), -1, axis)

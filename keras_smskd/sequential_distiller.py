@@ -1,0 +1,195 @@
+"""SequentialDistiller: one stage after another, with the reference between them."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import keras
+
+from keras_smskd import checks
+from keras_smskd.callbacks.across_stages import AcrossStages
+from keras_smskd.distillers import Distiller
+from keras_smskd.distillers.distiller import check_distillers
+from keras_smskd.history import SequentialHistory
+from keras_smskd.plan import Plan, table
+from keras_smskd.reference import Reference, Weighting
+from keras_smskd.stage import Stage
+from keras_smskd.student_model import StudentModel
+
+Tensor = Any
+
+
+@keras.saving.register_keras_serializable("keras_smskd")
+class SequentialDistiller(StudentModel):
+    """Sequential Multi-Stage Knowledge Distillation (SMSKD): a student trained by one method after another.
+
+    When a stage ends, the student is copied and frozen. In the next stage this reference adds the loss
+
+        reference_weight * mean_i w_i * T^2 * KL(softmax(reference_i / T) || softmax(student_i / T)),
+        w_i = 1 - TCP_i,  TCP_i = softmax(teacher_i)[y_i]
+
+    so that the student keeps what it learned, most of all for samples that the teacher does not know. The paper's
+    formulas beyond its abstract are not available to us: the divergence, its temperature and the weight 1 are our
+    choice.
+
+    `evaluate`, `predict`, `save` and `export` are the student's; the teacher comes back from `fit` as it went in.
+
+    Args:
+        stages: List of `Stage`s or bare distillers, one or more, all of one teacher and one student.
+        reference_weight: Weight of the reference loss from the second stage on, at least 0; 0 is plain training in
+            sequence, without a reference.
+        reference_temperature: Temperature of the reference loss, above 0.
+        weighting: Weight of each sample in the reference loss: `"tcp"` for `1 - TCP`, `"uniform"` for 1, or a callable
+            `(teacher_logits, y) -> (batch,)`.
+        student_factory: Makes a new, built model of the student's architecture, for a student that
+            `keras.models.clone_model` cannot copy.
+        name: Name of the model.
+
+    Raises:
+        TypeError: If a stage is neither a `Stage` nor a distiller.
+        ValueError: If there is no stage, the stages differ in teacher or student, a number is out of range, or the
+            student cannot be copied.
+
+    Example:
+
+    >>> from keras_smskd import KDDistiller, FitNetDistiller
+    >>> teacher = keras.Sequential([keras.Input((4,)), keras.layers.Dense(16, name="hint"), keras.layers.Dense(3)])
+    >>> student = keras.Sequential([keras.Input((4,)), keras.layers.Dense(5, name="guided"), keras.layers.Dense(3)])
+    >>> distiller = SequentialDistiller([
+    ...     Stage(FitNetDistiller(teacher, student, layers={"hint": "guided"}), epochs=2),
+    ...     Stage(KDDistiller(teacher, student), epochs=1),
+    ... ])
+    >>> distiller.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    >>> history = distiller.fit(np.ones((8, 4)), np.zeros(8), verbose=0)
+    >>> history.epoch, [stage.name for stage in history.stages]
+    ([0, 1, 2], ['FitNet', 'KD'])
+
+    Source: Tian, Huang, Tang and Yao, "Sequential Multi-Stage Knowledge Distillation", arXiv:2601.15657.
+    """
+
+    def __init__(
+        self,
+        stages: Sequence[Stage | Distiller],
+        *,
+        reference_weight: float = 1.0,
+        reference_temperature: float = 4.0,
+        weighting: str | Weighting = "tcp",
+        student_factory: Callable[[], keras.Model] | None = None,
+        name: str | None = None,
+    ) -> None:
+        if not isinstance(stages, list | tuple):
+            raise TypeError(f"`stages` must be a list. Received: stages={stages!r} (of type {type(stages)})")
+        stages = [stage if isinstance(stage, Stage) else Stage(stage) for stage in stages]
+        check_distillers("stages", [stage.distiller for stage in stages])
+        student = stages[0].distiller.student
+        super().__init__(student, name=name)
+        self.stages = tuple(stages)
+        self.reference_weights = self._weights_of_stages(checks.check_weight("reference_weight", reference_weight))
+        self._reference = None
+        if any(self.reference_weights):
+            self._reference = Reference(
+                student, temperature=reference_temperature, weighting=weighting, student_factory=student_factory
+            )
+
+    def _weights_of_stages(self, default: float) -> list[float]:
+        own = [default if stage.reference_weight is None else stage.reference_weight for stage in self.stages]
+        return [0.0, *own[1:]]
+
+    def compile(self, optimizer: Any = "rmsprop", loss: Any = None, metrics: Any = None, **kwargs: Any) -> None:
+        """Configures all stages, as `keras.Model.compile` does.
+
+        Args:
+            optimizer: Name or instance. Every stage without an optimizer of its own trains with a fresh copy of it,
+                made from its configuration; the instance itself is left as it is.
+            loss: The label loss, such as `keras.losses.SparseCategoricalCrossentropy(from_logits=True)`.
+            metrics: List of metrics, computed from the student's logits.
+            **kwargs: Further arguments of `keras.Model.compile`.
+
+        Raises:
+            ValueError: As `Distiller.compile` does.
+        """
+        super().compile(
+            optimizer=Stage.fresh_optimizer(self.stages[0], optimizer), loss=loss, metrics=metrics, **kwargs
+        )
+        self._compile_arguments = {"loss": loss, "metrics": metrics, **kwargs}
+        self._default_optimizer = optimizer
+        for index in range(len(self.stages)):
+            self._compile_stage(index)
+
+    def _compile_stage(self, index: int) -> Distiller:
+        stage, weight = self.stages[index], self.reference_weights[index]
+        stage.distiller.attach_reference(self._reference if weight else None, weight)
+        optimizer = stage.fresh_optimizer(self._default_optimizer)
+        stage.distiller.compile(optimizer=optimizer, **self._compile_arguments)
+        return stage.distiller
+
+    def fit(
+        self,
+        x: Any = None,
+        y: Any = None,
+        batch_size: int | None = None,
+        epochs: int | Sequence[int] | None = None,
+        verbose: Any = "auto",
+        callbacks: Any = None,
+        **kwargs: Any,
+    ) -> SequentialHistory:
+        """Trains the student through all stages, with the arguments and data sources of `keras.Model.fit`.
+
+        Args:
+            x: Training data, as in `keras.Model.fit`; every stage iterates over it anew.
+            y: Labels: class ids, one-hot or soft.
+            batch_size: Samples per step.
+            epochs: Epochs of each stage: one number for all, or a list with one number per stage. It goes before what
+                the stages say; default: what they say, or 1.
+            verbose: As in `keras.Model.fit`; unless 0, a line announces each stage.
+            callbacks: List of callbacks. They see every stage as one `fit` whose epochs continue those of the stage
+                before; what a Keras callback remembers (the best value so far) starts anew in each stage.
+            **kwargs: Further arguments of `keras.Model.fit`.
+
+        Returns:
+            One history of all epochs, whose `stages` say which belong to which stage.
+
+        Raises:
+            ValueError: As `Distiller.fit` does, or if `epochs` is out of range.
+        """
+        epochs_of_stages = self._epochs_of_stages(epochs)
+        history = self.history = SequentialHistory()
+        with AcrossStages(callbacks, self) as across:
+            for index, stage in enumerate(self.stages):
+                if verbose:
+                    print(f"Stage {index + 1}/{len(self.stages)} {stage.name}")
+                if self._reference and self.reference_weights[index]:
+                    self._reference.update()
+                stage_history = self._compile_stage(index).fit(
+                    x,
+                    y,
+                    batch_size,
+                    initial_epoch=len(history.epoch),
+                    epochs=len(history.epoch) + epochs_of_stages[index],
+                    verbose=verbose,
+                    callbacks=across.for_stage(index),
+                    **kwargs,
+                )
+                history.append(stage.name, stage_history)
+        return history
+
+    def _epochs_of_stages(self, epochs: int | Sequence[int] | None) -> list[int]:
+        if epochs is None:
+            return [stage.epochs or 1 for stage in self.stages]
+        numbers = list(epochs) if isinstance(epochs, Sequence) else [epochs] * len(self.stages)
+        if len(numbers) != len(self.stages):
+            raise ValueError(
+                f"`epochs` must be one number, or a list of one for each of the {len(self.stages)} stages. "
+                f"Received: epochs={epochs!r}"
+            )
+        return [checks.check_epochs(number) for number in numbers]
+
+    def plan(self) -> list[Plan]:
+        """What the stages are going to do, in plain values."""
+        return [
+            {"name": stage.name, "epochs": stage.epochs or 1, **stage.distiller.plan(), "reference_weight": weight}
+            for stage, weight in zip(self.stages, self.reference_weights, strict=True)
+        ]
+
+    def summary(self, print_fn: Callable[[str], Any] = print) -> None:
+        """Prints the plan: stage, method, epochs, layers, projector parameters and weights."""
+        print_fn(table(self.plan()))

@@ -1,0 +1,59 @@
+"""Stage: one distiller, its epochs, its optimizer."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+
+from keras_smskd.checks import check_epochs, check_weight
+from keras_smskd.distillers import Distiller
+
+
+class Stage:
+    """One stage of a sequence: the student is trained by one distiller for some epochs.
+
+    Args:
+        distiller: The distiller of the stage.
+        epochs: Number of epochs, at least 1. Default: what `SequentialDistiller.fit` is told.
+        optimizer: The stage's own optimizer. Default: a fresh copy of the one that the sequence is compiled with.
+        reference_weight: The stage's own weight of the reference loss, at least 0; of no effect in the first stage,
+            which has no reference. Default: that of the sequence.
+        callbacks: Callbacks of this stage alone, such as `AdaptiveReferenceWeight`.
+        name: Name of the stage. Default: the method's, such as `"FitNet"`.
+
+    Raises:
+        TypeError: If `distiller` is no `Distiller`.
+        ValueError: If `epochs` or `reference_weight` is out of range.
+
+    Example:
+
+    >>> from keras_smskd import KDDistiller
+    >>> teacher = keras.Sequential([keras.Input((4,)), keras.layers.Dense(16), keras.layers.Dense(3)])
+    >>> student = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3)])
+    >>> Stage(KDDistiller(teacher, student), epochs=30).name
+    'KD'
+    """
+
+    def __init__(
+        self,
+        distiller: Distiller,
+        epochs: int | None = None,
+        *,
+        optimizer: Any = None,
+        reference_weight: float | None = None,
+        callbacks: Sequence[keras.callbacks.Callback] | None = None,
+        name: str | None = None,
+    ) -> None:
+        if not isinstance(distiller, Distiller):
+            raise TypeError(f"`distiller` must be a `Distiller`. Received: {distiller!r} (of type {type(distiller)})")
+        self.distiller = distiller
+        self.epochs = None if epochs is None else check_epochs(epochs)
+        self.optimizer = optimizer
+        self.reference_weight = None if reference_weight is None else check_weight("reference_weight", reference_weight)
+        self.callbacks = list(callbacks or [])
+        self.name = name or distiller.method
+
+    def fresh_optimizer(self, default: Any) -> keras.optimizers.Optimizer:
+        """A new optimizer from the configuration of the stage's own, or of the sequence's; neither is touched."""
+        optimizer = keras.optimizers.get(self.optimizer if self.optimizer is not None else default)
+        return type(optimizer).from_config(optimizer.get_config())

@@ -1,0 +1,41 @@
+"""A Keras model that stands for its student: what it predicts, saves and exports is the student."""
+
+from typing import Any
+
+import keras
+
+Tensor = Any
+
+
+class StudentModel(keras.Model):
+    """Base of all distillers: the artifact of a run is the student, so nothing else is predicted with or saved.
+
+    Args:
+        student: The built model that is trained.
+        name: Name of the model.
+    """
+
+    def __init__(self, student: keras.Model, name: str | None = None) -> None:
+        super().__init__(name=name, dtype=student.dtype_policy)
+        self.student = student
+        self.built = True
+
+    def call(self, x: Tensor, training: bool | None = None) -> Tensor:
+        """The student's outputs."""
+        return self.student(x, training=training)
+
+    def save(self, filepath: Any, *args: Any, **kwargs: Any) -> None:
+        """Saves the student, as `keras.Model.save` does."""
+        self.student.save(filepath, *args, **kwargs)
+
+    def save_weights(self, filepath: Any, *args: Any, **kwargs: Any) -> None:
+        """Saves the student's weights."""
+        self.student.save_weights(filepath, *args, **kwargs)
+
+    def load_weights(self, filepath: Any, *args: Any, **kwargs: Any) -> None:
+        """Loads the student's weights."""
+        self.student.load_weights(filepath, *args, **kwargs)
+
+    def export(self, filepath: Any, *args: Any, **kwargs: Any) -> None:
+        """Exports the student for inference."""
+        self.student.export(filepath, *args, **kwargs)

@@ -1,0 +1,40 @@
+"""All metadata and extras of keras_smskd; `pyproject.toml` holds the settings of tools alone."""
+
+import pathlib
+import re
+
+from setuptools import find_packages, setup
+
+HERE = pathlib.Path(__file__).parent
+VERSION = re.search(r'__version__ = "(.+)"', (HERE / "keras_smskd" / "version.py").read_text()).group(1)
+
+TENSORBOARD = ["tensorboard>=2.16", "setuptools<81"]
+EXTRAS = {
+    "tensorflow": ["tensorflow>=2.16"],
+    "jax": ["jax>=0.4.28"],
+    "torch": ["torch>=2.1"],
+    "cv": ["keras-cv>=0.9"],
+    "tensorboard": TENSORBOARD,
+    "examples": ["scikit-learn>=1.3", *TENSORBOARD],
+    "dev": ["pytest>=8", "ruff>=0.8", "mypy>=1.10", "import-linter>=2", "scikit-learn>=1.3", *TENSORBOARD],
+}
+
+setup(
+    name="keras_smskd",
+    version=VERSION,
+    description="Knowledge distillation in Keras 3, one method after another (SMSKD)",
+    long_description=(HERE / "README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    packages=find_packages(include=["keras_smskd", "keras_smskd.*"]),
+    package_data={"keras_smskd": ["py.typed"]},
+    python_requires=">=3.10",
+    install_requires=["keras>=3.8", "numpy>=1.26", "rich"],
+    extras_require=EXTRAS,
+    classifiers=[
+        "Development Status :: 4 - Beta",
+        "Intended Audience :: Science/Research",
+        "Programming Language :: Python :: 3",
+        "Topic :: Scientific/Engineering :: Artificial Intelligence",
+    ],
+)

@@ -1,0 +1,18 @@
+"""Prints the tally of parity cases at the end of a run that had them."""
+
+from tests import parity
+
+
+def pytest_terminal_summary(terminalreporter):
+    passed, failed = (_parity_cases(terminalreporter, outcome) for outcome in ("passed", "failed"))
+    if passed or failed:
+        cases, _ = parity.load()
+        unmapped = sum(parity.adapter(case) is None for case in cases)
+        terminalreporter.write_line(
+            f"parity with {parity.INDEX.name}: {passed} passed, {failed} failed, {unmapped} not mapped"
+        )
+
+
+def _parity_cases(terminalreporter, outcome):
+    reports = terminalreporter.stats.get(outcome, [])
+    return sum("test_parity.py::test_case" in report.nodeid and report.when == "call" for report in reports)

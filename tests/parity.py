@@ -1,0 +1,97 @@
+"""Runs cases of published reference implementations through the public loss functions.
+
+A case file is JSON in the format of `tests/data/parity.json`; `KERAS_SMSKD_PARITY` names another one.
+"""
+
+import json
+import os
+import pathlib
+
+import keras
+import numpy as np
+from keras import ops
+
+from keras_smskd.distillers.at import at_loss
+from keras_smskd.distillers.dkd import dkd_loss
+from keras_smskd.distillers.fitnet import fitnet_loss
+from keras_smskd.distillers.kd import kd_loss
+from keras_smskd.distillers.rkd import rkd_loss
+from keras_smskd.distillers.sp import sp_loss
+from keras_smskd.projectors import convolutional_projector
+
+INDEX = pathlib.Path(os.environ.get("KERAS_SMSKD_PARITY", pathlib.Path(__file__).parent / "data" / "parity.json"))
+
+
+def load():
+    """The cases, and the arrays that they name."""
+    index = json.loads(INDEX.read_text())
+    return index["cases"], np.load(INDEX.parent / index["data_file"])
+
+
+def kd(case, s, t, y=None):
+    loss = kd_loss(t, s, case["hyperparameters"]["temperature"])
+    return ops.mean(loss)
+
+
+def kd_with_labels(case, s, t, y):
+    """torchdistill's KDLoss: cross-entropy and divergence, or the bare divergence where there is no alpha."""
+    given = case["hyperparameters"]
+    divergence = kd(case, s, t)
+    if not given["alpha"] or not given.get("targets_given", True):
+        return divergence / given["temperature"] ** 2
+    beta = 1 - given["alpha"] if given.get("beta") is None else given["beta"]
+    labels = ops.mean(keras.losses.sparse_categorical_crossentropy(y, s, from_logits=True))
+    return given["alpha"] * labels + beta * divergence
+
+
+def dkd(case, s, t, y):
+    return ops.mean(dkd_loss(t, s, y, **case["hyperparameters"]))
+
+
+def fitnet(case, s, t):
+    return ops.mean(fitnet_loss(t, s))
+
+
+def fitnet_with_projector(case, s, t, kernel, bias, bn_gamma, bn_beta):
+    activation = "relu" if case["hyperparameters"].get("use_relu", True) else None
+    projector = convolutional_projector(tuple(t.shape[1:]), tuple(s.shape[1:]), activation)
+    weights = [kernel, bias, bn_gamma, bn_beta]
+    for given, own in zip(weights, projector.trainable_variables, strict=True):
+        assert tuple(given.shape) == tuple(own.shape), (own.path, own.shape, given.shape)
+    projected, _ = projector.stateless_call(weights, projector.non_trainable_variables, s, training=True)
+    return ops.mean(fitnet_loss(t, projected))
+
+
+def at(case, **inputs):
+    given = case["hyperparameters"]
+    squared = given.get("mode", "code") == "code"
+    return sum(ops.mean(at_loss(t, s, given.get("p", 2), squared)) for t, s in layers(inputs))
+
+
+def sp(case, **inputs):
+    order = 1 if case["source"]["function"] == "SPKDLoss" else 2
+    batch_size = inputs["s0"].shape[0]
+    scale = 1 if case["hyperparameters"].get("reduction", "batchmean") == "batchmean" else batch_size**2
+    return scale * sum(ops.mean(sp_loss(t, s, order)) for t, s in layers(inputs))
+
+
+def rkd(case, s, t):
+    given = case["hyperparameters"]
+    return ops.mean(rkd_loss(t, s, given["distance_weight"], given["angle_weight"], given.get("squared", False)))
+
+
+def layers(inputs):
+    """Pairs of teacher's and student's features, low level first."""
+    return [(inputs[f"t{i}"], inputs[f"s{i}"]) for i in range(len(inputs) // 2)]
+
+
+ADAPTERS = {"KD": kd, "DKD": dkd, "FitNet": fitnet, "AT": at, "SP": sp, "RKD": rkd}
+
+
+def adapter(case):
+    """The function that computes a case's loss, or None if nothing of ours is that method."""
+    if case["method"] == "KD" and "alpha" in case["hyperparameters"]:
+        return kd_with_labels if case["hyperparameters"].get("reduction") == "batchmean" else None
+    if case["method"] == "FitNet" and "kernel" in case["inputs"]:
+        return fitnet_with_projector
+    return ADAPTERS.get(case["method"])

@@ -46,9 +46,8 @@ class FeatureExtractor:
     def __call__(self, x: Tensor, training: bool | None = False) -> Features:
         with ExitStack() as stack:
             fired = {path: stack.enter_context(_outputs_of(layer)) for path, layer in self.layers.items()}
-            logits = self.model(x, training=training)
-        outputs = {LOGITS: logits, **{path: self._single(path, outputs) for path, outputs in fired.items()}}
-        return {path: keras.ops.cast(output, precision()) for path, output in outputs.items()}
+            fired[LOGITS] = [self.model(x, training=training)]
+        return {path: keras.ops.cast(self._single(path, outputs), precision()) for path, outputs in fired.items()}
 
     def frozen(self, x: Tensor) -> Features:
         """Calls the model for its knowledge alone: in inference mode, with no gradient through it."""
@@ -75,7 +74,7 @@ class FeatureExtractor:
             )
         if isinstance(outputs[0], dict | list | tuple):
             raise ValueError(
-                f"Layer '{path}' of the {self.role} '{self.model.name}' must return one tensor. "
+                f"'{path}' of the {self.role} '{self.model.name}' must be one output tensor. "
                 f"Received: a {type(outputs[0]).__name__} of {len(outputs[0])}."
             )
         return outputs[0]
@@ -145,6 +144,8 @@ def example_inputs(model: keras.Model, batch_size: int = 2, free_size: int = 32)
 
 
 def _input_specs(model: keras.Model) -> Any:
+    if isinstance(model, keras.Sequential):
+        return model.inputs[0]
     if hasattr(model, "input"):
         return model.input
     config = model.get_build_config() or {}

@@ -79,7 +79,7 @@ def reference_loss(reference: Tensor, student: Tensor, weights: Tensor, temperat
 
     Source: Tian et al., "Sequential Multi-Stage Knowledge Distillation", arXiv:2601.15657.
     """
-    return weights * softened_divergence(reference, student, temperature)
+    return ops.multiply(weights, softened_divergence(reference, student, temperature))
 
 
 class Reference:
@@ -134,11 +134,13 @@ def freeze_copy(student: keras.Model, factory: Callable[[], keras.Model] | None 
     """
     try:
         copy = keras.models.clone_model(student) if factory is None else factory()
-        copy.set_weights(student.get_weights())
         x = example_inputs(student)
+        copy(x, training=False)  # Builds the copy of a subclassed student.
+        copy.set_weights(student.get_weights())
         expected, received = (ops.convert_to_numpy(model(x, training=False)) for model in (student, copy))
     except Exception as error:
-        raise ValueError(_cannot_copy(student, f"{type(error).__name__}: {error}")) from error
+        why = " ".join(str(error).split())[:200]
+        raise ValueError(_cannot_copy(student, f"{type(error).__name__}: {why}")) from error
     if not np.allclose(expected, received, rtol=1e-3, atol=1e-3 * np.abs(expected).max()):
         raise ValueError(_cannot_copy(student, "the copy computes other outputs (does a `get_config` miss a value?)"))
     copy.trainable = False
@@ -147,7 +149,7 @@ def freeze_copy(student: keras.Model, factory: Callable[[], keras.Model] | None 
 
 def _cannot_copy(student: keras.Model, why: str) -> str:
     return (
-        f"The student '{student.name}' cannot be copied to make the reference: {why}. Pass "
+        f"The student '{student.name}' cannot be copied to make the reference ({why}). Pass "
         "`student_factory=`, a function without arguments that returns a new, built model of the same architecture, "
         "or set `reference_weight=0`."
     )

@@ -90,6 +90,11 @@ class SequentialDistiller(StudentModel):
                 student, temperature=reference_temperature, weighting=weighting, student_factory=student_factory
             )
 
+    @property
+    def reference(self) -> keras.Model | None:
+        """The frozen copy of the student, or None if no stage has a reference loss."""
+        return self._reference.model if self._reference else None
+
     def _weights_of_stages(self, default: float) -> list[float]:
         own = [default if stage.reference_weight is None else stage.reference_weight for stage in self.stages]
         return [0.0, *own[1:]]
@@ -135,7 +140,8 @@ class SequentialDistiller(StudentModel):
         """Trains the student through all stages, with the arguments and data sources of `keras.Model.fit`.
 
         Args:
-            x: Training data, as in `keras.Model.fit`; every stage iterates over it anew.
+            x: Training data, as in `keras.Model.fit`; every stage iterates over it anew. A generator, which cannot,
+                goes on where the stage before and Keras's reading ahead left it.
             y: Labels: class ids, one-hot or soft.
             batch_size: Samples per step.
             epochs: Epochs of each stage: one number for all, or a list with one number per stage. It goes before what

@@ -17,8 +17,21 @@ class StudentModel(keras.Model):
 
     def __init__(self, student: keras.Model, name: str | None = None) -> None:
         super().__init__(name=name, dtype=student.dtype_policy)
-        self.student = student
+        self._student = student
         self.built = True
+
+    @property
+    def student(self) -> keras.Model:
+        """The model that is trained."""
+        return self._student
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in ("teacher", "student", "reference"):
+            raise AttributeError(
+                f"The {name} of a distiller cannot be replaced, since its features are tapped already. Build a "
+                "distiller of the other model instead."
+            )
+        super().__setattr__(name, value)
 
     def call(self, x: Tensor, training: bool | None = None) -> Tensor:
         """The student's outputs."""

@@ -69,6 +69,8 @@ class OneTable(keras.callbacks.Callback):
     def on_train_begin(self, logs: Any = None) -> None:
         of_user = self.logger.append
         self.logger.append = self.append
+        if not self.append:
+            self.logger.keys, self.logger.append_header = None, True
         self.logger.on_train_begin(logs)
         self.logger.append = of_user
 

@@ -85,7 +85,6 @@ class Distiller(TappedModel):
         name: str | None = None,
     ) -> None:
         super().__init__(teacher, student, layers, name)
-        self.reference: keras.Model | None = None
         self._reference: Reference | None = None
         self.label_weight = label_weight
         self.distillation_weight = distillation_weight
@@ -119,6 +118,11 @@ class Distiller(TappedModel):
         """
         raise NotImplementedError(f"{type(self).__name__} must define `distillation_loss(teacher, student, y)`.")
 
+    @property
+    def reference(self) -> keras.Model | None:
+        """The frozen copy of the student that this distiller is held near, if any; see `attach_reference`."""
+        return self._reference.model if self._reference else None
+
     def attach_reference(self, reference: Reference | None, reference_weight: float = 1.0) -> None:
         """Adds the reference loss to this distiller, or takes it away (None). Compile it afterwards.
 
@@ -127,7 +131,7 @@ class Distiller(TappedModel):
             reference_weight: Weight of the reference loss, at least 0.
         """
         self._reference = reference
-        self.reference = reference.model if reference else None
+        self._reference_model = reference.model if reference else None  # Keras tracks models, no other objects.
         self.reference_weight = reference_weight if reference else 0.0
 
     def compile(self, optimizer: Any = "rmsprop", loss: Any = None, metrics: Any = None, **kwargs: Any) -> None:

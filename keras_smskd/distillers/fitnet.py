@@ -16,6 +16,8 @@ Tensor = Any
 
 def fitnet_loss(teacher: Tensor, student: Tensor) -> Tensor:
     """Mean squared difference of a hint and the projected feature, `(batch,)`; see `FitNetDistiller`."""
+    if teacher.shape[1:] != student.shape[1:]:
+        raise ValueError(f"A hint and a feature must have one shape. Received: {teacher.shape} and {student.shape}.")
     return ops.mean(ops.square(flatten(student) - flatten(teacher)), axis=-1)
 
 

@@ -86,8 +86,8 @@ class JointDistiller(Distiller):
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> "JointDistiller":
-        models = {role: keras.saving.deserialize_keras_object(config.pop(role)) for role in ("teacher", "student")}
-        for distiller in config["distillers"]:
-            distiller["config"].update(models)
-        config["distillers"] = [keras.saving.deserialize_keras_object(item) for item in config["distillers"]]
-        return cls(**config)
+        models = {role: keras.saving.deserialize_keras_object(config[role]) for role in ("teacher", "student")}
+        serialized = [{**item, "config": {**item["config"], **models}} for item in config["distillers"]]
+        distillers = [keras.saving.deserialize_keras_object(item) for item in serialized]
+        rest = {name: value for name, value in config.items() if name not in models}
+        return cls(**{**rest, "distillers": distillers})

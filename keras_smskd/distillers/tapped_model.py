@@ -28,11 +28,16 @@ class TappedModel(StudentModel):
     ) -> None:
         checks.check_models(teacher, student)
         super().__init__(student, name=name)
-        self.teacher = teacher
+        self._teacher = teacher
         self.layer_pairs = checks.check_layers(layers)
         self._tap(list(self.layer_pairs.items()))
         self.classes = checks.check_classifiers(self._teacher_features, self._student_features)
         self._mode: str | None = None
+
+    @property
+    def teacher(self) -> keras.Model:
+        """The model that is learned from."""
+        return self._teacher
 
     def _tap(self, matched_layers: Sequence[tuple[str, str]]) -> None:
         self.matched_layers = tuple(matched_layers)

@@ -1,0 +1,106 @@
+"""Callbacks of Keras work per stage, and what they remember stays in its stage."""
+
+import csv
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+import keras_smskd as smskd
+from tests.models import dense, label_loss, vectors
+
+
+@pytest.fixture
+def distiller():
+    keras.utils.set_random_seed(0)
+    teacher, student = dense(8), dense(3)
+    stages = [
+        smskd.KDDistiller(teacher, student),
+        smskd.FitNetDistiller(teacher, student, layers={"hidden": "hidden"}),  # A loss of another scale.
+    ]
+    distiller = smskd.SequentialDistiller(stages)
+    distiller.compile(keras.optimizers.SGD(0.001), label_loss(), metrics=["accuracy"])
+    return distiller
+
+
+def fit(distiller, *callbacks, epochs=3):
+    x, y = vectors(32)
+    return distiller.fit(x, y, epochs=epochs, verbose=0, validation_data=(x, y), callbacks=list(callbacks))
+
+
+def test_model_checkpoint_saves_the_student_in_every_stage(distiller, tmp_path):
+    checkpoint = keras.callbacks.ModelCheckpoint(tmp_path / "{epoch}.keras", monitor="loss", save_best_only=True)
+    history = fit(distiller, checkpoint)
+    assert min(history.stages[1].history["loss"]) > max(history.stages[0].history["loss"])
+    saved = sorted(int(path.stem) for path in tmp_path.glob("*.keras"))
+    assert 1 in saved
+    assert 4 in saved
+    best = keras.saving.load_model(tmp_path / f"{saved[-1]}.keras")
+    assert len(best.weights) == len(distiller.student.weights)
+
+
+def test_early_stopping_ends_its_stage_alone(distiller):
+    stopping = keras.callbacks.EarlyStopping(monitor="loss", min_delta=1e9, patience=1)
+    history = fit(distiller, stopping, epochs=5)
+    assert [stage.epoch for stage in history.stages] == [[0, 1], [2, 3]]
+    assert history.epoch == [0, 1, 2, 3]
+
+
+def test_early_stopping_may_restore_the_best_weights(distiller):
+    stopping = keras.callbacks.EarlyStopping(monitor="loss", mode="max", patience=1, restore_best_weights=True)
+    assert len(fit(distiller, stopping, epochs=4).stages) == 2
+
+
+def test_the_learning_rate_starts_anew(distiller):
+    plateau = keras.callbacks.ReduceLROnPlateau(monitor="loss", min_delta=1e9, patience=1, factor=0.5)
+    history = fit(distiller, plateau).history
+    assert history["learning_rate"][0] == history["learning_rate"][3] == pytest.approx(0.001)
+    assert history["learning_rate"][2] < 0.001
+    first, second = (stage.distiller.optimizer for stage in distiller.stages)
+    assert first is not second
+    assert float(ops.convert_to_numpy(first.learning_rate)) < 0.001
+
+
+def test_csv_logger_writes_one_table(distiller, tmp_path):
+    path = tmp_path / "log.csv"
+    logger = keras.callbacks.CSVLogger(path)
+    history = fit(distiller, logger)
+    rows = list(csv.DictReader(path.open()))
+    assert [int(row["epoch"]) for row in rows] == [0, 1, 2, 3, 4, 5]
+    np.testing.assert_allclose([float(row["loss"]) for row in rows], history.history["loss"], rtol=1e-6)
+    assert [row["reference_loss"] for row in rows[:3]] == ["NA"] * 3
+    np.testing.assert_allclose(
+        [float(row["reference_loss"]) for row in rows[3:]], history.history["reference_loss"][3:], rtol=1e-6
+    )
+    assert logger.append is False
+    fit(distiller, logger, epochs=1)
+    assert len(list(csv.DictReader(path.open()))) == 2
+
+
+def test_a_users_callback_is_one_object_that_sees_one_fit_per_stage(distiller):
+    class Recorder(keras.callbacks.Callback):
+        def __init__(self):
+            super().__init__()
+            self.seen = []
+
+        def on_train_begin(self, logs=None):
+            self.seen.append(self.model.method)
+
+        def on_epoch_end(self, epoch, logs=None):
+            self.seen.append(epoch)
+
+    recorder = Recorder()
+    fit(distiller, recorder, epochs=2)
+    assert recorder.seen == ["KD", 0, 1, "FitNet", 2, 3]
+
+
+def test_a_stage_may_have_callbacks_of_its_own():
+    seen = []
+    teacher, student = dense(8), dense(3)
+    own = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: seen.append(epoch))
+    stages = [smskd.KDDistiller(teacher, student), smskd.Stage(smskd.KDDistiller(teacher, student), callbacks=[own])]
+    distiller = smskd.SequentialDistiller(stages)
+    distiller.compile("sgd", label_loss())
+    distiller.fit(*vectors(8), epochs=2, verbose=0)
+    assert seen == [2, 3]

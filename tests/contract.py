@@ -1,0 +1,195 @@
+"""What every method must do: a test class for each method inherits it."""
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+from tests import expected
+from tests.autodiff import value_and_gradients
+from tests.models import CLASSES, Counter, assert_same_weights, convolutional, images, label_loss, weights_of
+
+
+class DistillerContract:
+    """Inherited by the tests of every method.
+
+    A subclass defines `make(teacher, student, **arguments)`, the distiller; `loss(teacher, student, y)`, the pure loss
+    with the same hyperparameters; `expected(teacher, student, y)`, the same in NumPy; `shapes`, feature shapes of
+    teacher and student without the batch; `layer`, the layer of `tests.models.convolutional` that is read.
+    """
+
+    layer = "logits"
+
+    def make(self, teacher, student, **arguments):
+        raise NotImplementedError
+
+    def features(self, seed=0, batch_size=5):
+        generator = np.random.default_rng(seed)
+        teacher, student = (generator.normal(size=(batch_size, *shape)).astype("float32") for shape in self.shapes)
+        return teacher, student, generator.integers(0, CLASSES, batch_size)
+
+    def mean_loss(self, teacher, student, y):
+        return ops.mean(self.loss(teacher, student, y))
+
+    def gradient(self, teacher, student, y):
+        def of_student(student):
+            return self.mean_loss(ops.convert_to_tensor(teacher), student, ops.convert_to_tensor(y))
+
+        return value_and_gradients(of_student, {"student": student})[1]["student"]
+
+    def test_values_are_those_of_the_paper(self):
+        teacher, student, y = self.features()
+        received = ops.convert_to_numpy(self.loss(*map(ops.convert_to_tensor, (teacher, student, y))))
+        assert received.shape == (5,)
+        np.testing.assert_allclose(received, self.expected(teacher.astype(float), student.astype(float), y), rtol=2e-4)
+
+    def test_gradients_are_those_of_the_paper(self):
+        teacher, student, y = self.features(batch_size=3)
+        received = self.gradient(teacher, student, y).ravel()
+        exact, step = student.astype(float), 1e-6
+        for index in np.random.default_rng(1).choice(student.size, 8, replace=False):
+            values = []
+            for sign in (1, -1):
+                moved = exact.copy()
+                moved.flat[index] += sign * step
+                values.append(self.expected(teacher.astype(float), moved, y).mean())
+            np.testing.assert_allclose(received[index], (values[0] - values[1]) / (2 * step), rtol=2e-3, atol=1e-6)
+
+    def test_nothing_to_learn_from_an_equal(self):
+        _, student, y = self.features()
+        loss = ops.convert_to_numpy(self.loss(*map(ops.convert_to_tensor, (student, student, y))))
+        np.testing.assert_allclose(loss, 0.0, atol=1e-5)
+        np.testing.assert_allclose(self.gradient(student, student, y), 0.0, atol=1e-5)
+
+    def test_order_of_the_batch_does_not_matter(self):
+        teacher, student, y = self.features()
+        order = np.array([3, 0, 4, 1, 2])
+        straight = self.loss(*map(ops.convert_to_tensor, (teacher, student, y)))
+        shuffled = self.loss(*(ops.convert_to_tensor(array[order]) for array in (teacher, student, y)))
+        np.testing.assert_allclose(
+            ops.convert_to_numpy(straight)[order], ops.convert_to_numpy(shuffled), rtol=1e-4, atol=1e-6
+        )
+
+    @pytest.mark.parametrize("case", ["zero", "constant", "duplicates", "equal", "single", "huge", "one zero sample"])
+    def test_finite_where_references_break(self, case):
+        teacher, student, y = self.features()
+        if case == "zero":
+            student = np.zeros_like(student)
+        elif case == "constant":
+            student = np.ones_like(student)
+        elif case == "duplicates":
+            student[1:] = student[0]
+        elif case == "equal" and teacher.shape == student.shape:
+            student = teacher.copy()
+        elif case == "single":
+            teacher, student, y = teacher[:1], student[:1], y[:1]
+        elif case == "huge":
+            teacher, student = 1e3 * teacher, 1e3 * student
+        elif case == "one zero sample":
+            student[0] = 0
+            teacher[1] = 0
+        loss = ops.convert_to_numpy(self.loss(*map(ops.convert_to_tensor, (teacher, student, y))))
+        gradient = self.gradient(teacher, student, y)
+        assert np.abs(loss).max() < 1e7
+        assert np.abs(gradient).max() < 1e5
+
+    def distiller(self, teacher=None, student=None, learning_rate=0.0, **arguments):
+        """A distiller of two convolutional models, compiled."""
+        keras.utils.set_random_seed(0)
+        distiller = self.make(
+            teacher or convolutional(4, "teacher"), student or convolutional(3, "student"), **arguments
+        )
+        distiller.compile(keras.optimizers.SGD(learning_rate), label_loss(), ["accuracy"])
+        return distiller
+
+    def expected_terms(self, distiller, x, y):
+        """Label and distillation loss of every sample, from sub-models that know nothing of distillers."""
+        outputs = []
+        for model, training in ((distiller.teacher, False), (distiller.student, True)):
+            output = model.output if self.layer == "logits" else model.get_layer(self.layer).output
+            both = keras.Model(model.input, [output, model.output])(x, training=training)
+            outputs.append([ops.convert_to_numpy(tensor) for tensor in both])
+        (teacher, _), (student, logits) = outputs
+        student = self.projected(distiller, student)
+        return expected.cross_entropy(logits, y), self.expected(teacher, student, y)
+
+    def projected(self, distiller, feature):
+        return feature
+
+    def test_a_step_logs_the_expected_terms_with_sample_weights(self):
+        x, y = images(8)
+        weights = np.random.default_rng(2).uniform(0, 2, 8).astype("float32")
+        distiller = self.distiller(label_weight=0.7, distillation_weight=3.0)
+        label, distillation = (np.mean(weights * term) for term in self.expected_terms(distiller, x, y))
+        logs = distiller.fit(x, y, batch_size=8, sample_weight=weights, verbose=0).history
+        np.testing.assert_allclose(logs["label_loss"], label, rtol=1e-4)
+        np.testing.assert_allclose(logs["distillation_loss"], distillation, rtol=1e-3)
+        np.testing.assert_allclose(logs["loss"], 0.7 * label + 3.0 * distillation, rtol=1e-3)
+
+    def test_training_lowers_the_loss_and_leaves_the_teacher(self):
+        x, y = images(16)
+        distiller = self.distiller(learning_rate=0.01, label_weight=0.0, distillation_weight=1.0)
+        teacher, flags = weights_of(distiller.teacher), [layer.trainable for layer in distiller.teacher.layers]
+        history = distiller.fit(x, y, batch_size=16, epochs=6, verbose=0).history["distillation_loss"]
+        assert history[-1] < history[0]
+        assert_same_weights(distiller.teacher, teacher)
+        assert [layer.trainable for layer in distiller.teacher.layers] == flags
+        assert all(variable.trainable for variable in distiller.teacher.trainable_variables)
+        assert distiller.teacher.trainable_variables
+
+    def test_one_forward_of_each_model_per_step(self):
+        x, y = images(16)
+        teacher, student = (counted(convolutional(width)) for width in (4, 3))
+        distiller = self.distiller(teacher=teacher[0], student=student[0])
+        distiller.train_on_batch(x[:8], y[:8])
+        teacher[1].calls.clear(), student[1].calls.clear()
+        distiller.train_on_batch(x, y)  # Another shape is traced anew: one call in the trace is one in every step.
+        assert (len(teacher[1].calls), len(student[1].calls)) == (1, 1)
+        teacher[1].calls.clear()
+        distiller.evaluate(x, y, verbose=0)
+        distiller.predict(x, verbose=0)
+        assert not teacher[1].calls
+
+    def test_changed_weights_count_at_once_without_a_retrace(self):
+        x, y = images(16)
+        teacher, student = (counted(convolutional(width)) for width in (4, 3))
+        distiller = self.distiller(teacher=teacher[0], student=student[0], label_weight=1.0)
+        first = distiller.fit(x, y, batch_size=8, verbose=0, shuffle=False).history
+        traced = len(student[1].calls)
+        distiller.label_weight = 0.0
+        second = distiller.fit(x, y, batch_size=8, verbose=0, shuffle=False).history
+        if keras.backend.backend() != "torch":
+            assert len(student[1].calls) == traced
+        difference = first["loss"][0] - second["loss"][0]
+        np.testing.assert_allclose(difference, first["label_loss"][0], rtol=1e-2, atol=1e-3 * first["loss"][0])
+
+    def test_config_round_trip(self):
+        distiller = self.distiller(label_weight=0.25, distillation_weight=7.0)
+        config = distiller.get_config()
+        copy = type(distiller).from_config(config)
+        same = {key: value for key, value in copy.get_config().items() if key not in ("teacher", "student")}
+        assert same == {key: value for key, value in config.items() if key not in ("teacher", "student")}
+        assert float(ops.convert_to_numpy(copy.distillation_weight)) == 7.0
+
+    @pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16", "float16"])
+    def test_low_precision_student(self, policy):
+        x, y = images(16)
+        keras.config.set_dtype_policy(policy)
+        try:
+            student = convolutional(3)
+        finally:
+            keras.config.set_dtype_policy("float32")
+        distiller = self.distiller(student=student, learning_rate=1e-4)
+        logs = distiller.fit(x, y, batch_size=8, epochs=2, verbose=0).history
+        assert np.isfinite(logs["loss"]).all()
+        assert 0 < logs["distillation_loss"][0] < 1e4
+
+
+def counted(model):
+    """The model with a counter of its calls in front."""
+    counter = Counter()
+    x = inputs = keras.Input(model.input_shape[1:])
+    x = counter(x)
+    for layer in (layer for layer in model.layers if not isinstance(layer, keras.layers.InputLayer)):
+        x = layer(x)
+    return keras.Model(inputs, x), counter

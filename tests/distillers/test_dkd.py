@@ -1,0 +1,33 @@
+import numpy as np
+import pytest
+from keras import ops
+
+from keras_smskd.distillers.dkd import DKDDistiller, dkd_loss
+from tests import expected
+from tests.contract import DistillerContract
+from tests.models import CLASSES
+
+
+class TestDKD(DistillerContract):
+    shapes = ((4,), (4,))
+
+    def make(self, teacher, student, **arguments):
+        return DKDDistiller(teacher, student, temperature=3.0, alpha=0.5, beta=2.0, **arguments)
+
+    def loss(self, teacher, student, y):
+        return dkd_loss(teacher, student, y, temperature=3.0, alpha=0.5, beta=2.0)
+
+    def expected(self, teacher, student, y):
+        return expected.dkd(teacher, student, y, temperature=3.0, alpha=0.5, beta=2.0)
+
+    @pytest.mark.parametrize("form", ["column", "one-hot", "soft"])
+    def test_every_form_of_labels(self, form):
+        teacher, student, y = self.features()
+        labels = {
+            "column": y[:, None],
+            "one-hot": np.eye(CLASSES)[y],
+            "soft": 0.8 * np.eye(CLASSES)[y] + 0.2 / CLASSES,
+        }[form]
+        sparse = self.loss(teacher, student, ops.convert_to_tensor(y))
+        other = self.loss(teacher, student, ops.convert_to_tensor(labels))
+        np.testing.assert_allclose(ops.convert_to_numpy(other), ops.convert_to_numpy(sparse), rtol=1e-5)

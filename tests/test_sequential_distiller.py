@@ -1,0 +1,276 @@
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+import keras_smskd as smskd
+from tests.contract import counted
+from tests.models import (
+    CLASSES,
+    Counter,
+    assert_same_weights,
+    convolutional,
+    dense,
+    images,
+    label_loss,
+    subclassed,
+    vectors,
+    weights_of,
+)
+
+
+def three_stages(teacher=None, student=None, **arguments):
+    teacher, student = teacher or convolutional(4, "teacher"), student or convolutional(3, "student")
+    stages = [
+        smskd.FitNetDistiller(teacher, student, layers={"stage2": "stage2"}),
+        smskd.Stage(smskd.KDDistiller(teacher, student), epochs=2),
+        smskd.Stage(smskd.RKDDistiller(teacher, student, layers={"pool": "pool"}), name="relations"),
+    ]
+    return smskd.SequentialDistiller(stages, **arguments)
+
+
+def two_stages(teacher=None, student=None, epochs=1, **arguments):
+    teacher, student = teacher or dense(8, "teacher"), student or dense(3, "student")
+    stages = [smskd.Stage(smskd.KDDistiller(teacher, student), epochs=epochs) for _ in range(2)]
+    return smskd.SequentialDistiller(stages, **arguments)
+
+
+def compiled(distiller, optimizer="sgd", **arguments):
+    distiller.compile(optimizer, label_loss(), metrics=["accuracy"], **arguments)
+    return distiller
+
+
+def test_three_stages_end_to_end(tmp_path, capsys):
+    x, y = images(32)
+    distiller = compiled(three_stages(), "adam")
+    teacher = weights_of(distiller.stages[0].distiller.teacher)
+    history = distiller.fit(x, y, batch_size=8, validation_data=(x, y))
+    assert history.epoch == [0, 1, 2, 3]
+    assert [(stage.name, stage.epoch) for stage in history.stages] == [
+        ("FitNet", [0]),
+        ("KD", [1, 2]),
+        ("relations", [3]),
+    ]
+    assert set(history.history) == {
+        "accuracy",
+        "distillation_loss",
+        "label_loss",
+        "loss",
+        "reference_agreement",
+        "reference_loss",
+        "val_accuracy",
+        "val_loss",
+    }
+    assert all(len(values) == 4 for values in history.history.values())
+    np.testing.assert_array_equal(np.isnan(history.history["reference_loss"]), [True, False, False, False])
+    assert "reference_loss" not in history.stages[0].history
+    assert_same_weights(distiller.stages[0].distiller.teacher, teacher)
+    printed = capsys.readouterr().out
+    for line in ("Stage 1/3 FitNet", "Stage 2/3 KD", "Stage 3/3 relations"):
+        assert line in printed
+    distiller.save(tmp_path / "student.keras")
+    loaded = keras.saving.load_model(tmp_path / "student.keras")
+    np.testing.assert_allclose(loaded.predict(x, verbose=0), distiller.student.predict(x, verbose=0), rtol=1e-5)
+    assert len(loaded.weights) == len(distiller.student.weights)
+
+
+def test_evaluate_and_predict_are_the_students():
+    x, y = images(32)
+    distiller = compiled(three_stages())
+    distiller.fit(x, y, verbose=0)
+    student = distiller.student
+    student.compile(loss=label_loss(), metrics=["accuracy"])
+    before = weights_of(student)
+    for model in (distiller, distiller.stages[-1].distiller):
+        assert model.evaluate(x, y, verbose=0) == student.evaluate(x, y, verbose=0)
+        np.testing.assert_array_equal(model.predict(x, verbose=0), student.predict(x, verbose=0))
+    assert_same_weights(student, before)
+
+
+def test_the_reference_is_the_student_as_the_last_stage_left_it():
+    x, y = vectors(32)
+    distiller = compiled(two_stages(epochs=2))
+    after_first = []
+    in_second = []
+
+    class Watch(keras.callbacks.Callback):
+        def on_train_end(self, logs=None):
+            after_first.append(weights_of(self.model.student))
+
+        def on_epoch_end(self, epoch, logs=None):
+            if self.model.reference is not None:
+                in_second.append(weights_of(self.model.reference))
+
+    distiller.fit(x, y, verbose=0, callbacks=[Watch()])
+    assert len(in_second) == 2
+    for weights in in_second:
+        for expected, received in zip(after_first[0], weights, strict=True):
+            np.testing.assert_array_equal(expected, received)
+    assert any((a != b).any() for a, b in zip(after_first[1], in_second[1], strict=True))
+
+
+def test_forwards_and_traces_of_a_stage_with_a_reference():
+    x, y = vectors(32)
+    teacher, of_teacher = counted(dense(8))
+    student, of_student = counted(dense(3))
+    distiller = compiled(two_stages(teacher, student))
+    of_reference = next(layer for layer in distiller.reference.layers if isinstance(layer, Counter))
+    distiller.fit(x, y, batch_size=16, epochs=1, verbose=0)
+    second = distiller.stages[1].distiller
+    for counter in (of_teacher, of_student, of_reference):
+        counter.calls.clear()
+    second.train_on_batch(x[:8], y[:8])
+    assert [len(counter.calls) for counter in (of_teacher, of_student, of_reference)] == [1, 1, 1]
+    if keras.backend.backend() != "torch":
+        second.fit(x, y, batch_size=16, verbose=0)
+        of_student.calls.clear()
+        second.reference_weight = 0.5
+        second.fit(x, y, batch_size=16, epochs=3, verbose=0)
+        assert not of_student.calls
+
+
+def test_without_weight_there_is_no_reference():
+    x, y = vectors(16)
+    distiller = compiled(two_stages(reference_weight=0))
+    assert distiller.reference is None
+    assert "reference_loss" not in distiller.fit(x, y, verbose=0).history
+
+
+def test_weight_zero_is_plain_training_in_sequence():
+    x, y = vectors(32)
+    plain, sequence = [], []
+    for results, run in ((plain, _by_hand), (sequence, _in_sequence)):
+        keras.utils.set_random_seed(0)
+        teacher, student = dense(8), dense(3)
+        run(teacher, student, x, y)
+        results.extend(weights_of(student))
+    for a, b in zip(plain, sequence, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def _by_hand(teacher, student, x, y):
+    for _ in range(2):
+        distiller = smskd.KDDistiller(teacher, student)
+        distiller.compile(keras.optimizers.Adam(0.01), label_loss())
+        distiller.fit(x, y, shuffle=False, epochs=2, verbose=0)
+
+
+def _in_sequence(teacher, student, x, y):
+    distiller = two_stages(teacher, student, epochs=2, reference_weight=0)
+    distiller.compile(keras.optimizers.Adam(0.01), label_loss())
+    distiller.fit(x, y, shuffle=False, verbose=0)
+
+
+def test_the_reference_holds_the_student():
+    x, y = vectors(32)
+    moved = {}
+    for weight in (0.0, 100.0):
+        keras.utils.set_random_seed(0)
+        distiller = compiled(two_stages(weighting="uniform", reference_weight=weight), keras.optimizers.SGD(0.01))
+        distiller.stages[0].distiller.label_weight = 1.0
+        before = []
+
+        class Watch(keras.callbacks.Callback):
+            def on_train_begin(self, logs=None, before=before):
+                before.append(weights_of(self.model.student))
+
+        distiller.fit(x, y, epochs=[1, 8], batch_size=32, verbose=0, callbacks=[Watch()])
+        after = weights_of(distiller.student)
+        moved[weight] = sum(np.abs(a - b).sum() for a, b in zip(before[1], after, strict=True))
+    assert moved[100.0] < 0.7 * moved[0.0]
+
+
+def test_epochs():
+    x, y = vectors(16)
+    distiller = compiled(two_stages(epochs=2))
+    assert len(distiller.fit(x, y, verbose=0).epoch) == 4
+    assert [len(stage.epoch) for stage in distiller.fit(x, y, epochs=[1, 3], verbose=0).stages] == [1, 3]
+    assert [len(stage.epoch) for stage in distiller.fit(x, y, epochs=1, verbose=0).stages] == [1, 1]
+
+
+def test_every_stage_has_a_fresh_optimizer():
+    x, y = vectors(16)
+    teacher, student = dense(8), dense(3)
+    stages = [
+        smskd.Stage(smskd.KDDistiller(teacher, student)),
+        smskd.Stage(smskd.KDDistiller(teacher, student), optimizer=keras.optimizers.SGD(0.5)),
+    ]
+    optimizer = keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(0.1, 10))
+    distiller = compiled(smskd.SequentialDistiller(stages), optimizer)
+    distiller.fit(x, y, verbose=0)
+    first, second = (stage.distiller.optimizer for stage in distiller.stages)
+    assert not optimizer.built
+    assert isinstance(first, keras.optimizers.Adam)
+    assert isinstance(second, keras.optimizers.SGD)
+    assert float(ops.convert_to_numpy(second.learning_rate)) == 0.5
+    assert int(ops.convert_to_numpy(first.iterations)) == 1
+
+
+def test_one_distiller_may_serve_two_stages():
+    x, y = vectors(16)
+    teacher, student = dense(8), dense(3)
+    distiller = smskd.KDDistiller(teacher, student)
+    history = compiled(smskd.SequentialDistiller([distiller, distiller, distiller])).fit(x, y, verbose=0)
+    np.testing.assert_array_equal(np.isnan(history.history["reference_loss"]), [True, False, False])
+
+
+@pytest.mark.parametrize("weighting", ["tcp", "uniform", lambda logits, y: ops.max(ops.softmax(logits), axis=-1)])
+def test_weightings(weighting):
+    x, y = vectors(16)
+    distiller = compiled(two_stages(weighting=weighting))
+    distiller.fit(x, y, verbose=0)
+    counts = distiller.stages[1].distiller.sample_reference_weight.table()
+    assert counts[:, 2].sum() == 16
+    assert (counts[-1, 2] == 16) == (weighting == "uniform")
+
+
+@pytest.mark.parametrize("form", ["sparse", "column", "one-hot", "soft"])
+def test_forms_of_labels(form):
+    x, y = images(16)
+    one_hot = np.eye(CLASSES, dtype="float32")[y]
+    labels = {"sparse": y, "column": y[:, None], "one-hot": one_hot, "soft": 0.9 * one_hot + 0.1 / CLASSES}[form]
+    loss = label_loss() if form in ("sparse", "column") else keras.losses.CategoricalCrossentropy(from_logits=True)
+    distiller = three_stages()
+    distiller.compile("sgd", loss, metrics=["accuracy"])
+    history = distiller.fit(x, labels, batch_size=8, validation_split=0.25, epochs=1, verbose=0).history
+    assert np.isfinite(history["loss"]).all()
+    assert 0 <= history["val_accuracy"][-1] <= 1
+
+
+def test_class_weights_reach_every_term():
+    x, y = vectors(16)
+    logs = {}
+    for name, arguments in {
+        "class": {"class_weight": {0: 2.0, 1: 0.5, 2: 1.0, 3: 3.0}},
+        "sample": {"sample_weight": np.array([2.0, 0.5, 1.0, 3.0])[y]},
+        "none": {},
+    }.items():
+        keras.utils.set_random_seed(0)
+        history = compiled(two_stages(), keras.optimizers.SGD(0.0)).fit(x, y, verbose=0, **arguments).history
+        logs[name] = [history[term][1] for term in ("label_loss", "distillation_loss")]
+    np.testing.assert_allclose(logs["class"], logs["sample"], rtol=1e-5)
+    assert not np.allclose(logs["class"], logs["none"], rtol=1e-2)
+
+
+def test_subclassed_models_go_through_a_sequence():
+    x, y = vectors(16)
+    teacher, student = subclassed(8, name="teacher"), subclassed(3, name="student")
+    stages = [
+        smskd.FitNetDistiller(teacher, student, layers={"hidden": "hidden"}),
+        smskd.KDDistiller(teacher, student),
+    ]
+    assert len(compiled(smskd.SequentialDistiller(stages)).fit(x, y, verbose=0).epoch) == 2
+
+
+def test_summary_prints_the_plan():
+    lines = []
+    three_stages(reference_weight=2.0).summary(print_fn=lines.append)
+    text = "\n".join(lines)
+    for part in ("1 FitNet", "2 KD", "3 relations", "stage2: stage2", "pool: pool", "reference 2", "distillation 100"):
+        assert part in text
+
+
+def test_a_distiller_summarises_as_a_keras_model():
+    lines = []
+    three_stages().stages[0].distiller.summary(print_fn=lines.append)
+    assert "Trainable params" in "\n".join(lines)

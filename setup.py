@@ -11,7 +11,7 @@ VERSION = re.search(r'__version__ = "(.+)"', (HERE / "keras_smskd" / "version.py
 TENSORBOARD = ["tensorboard>=2.16", "setuptools<81"]
 EXTRAS = {
     "tensorflow": ["tensorflow>=2.16"],
-    "jax": ["jax>=0.4.28"],
+    "jax": ["jax>=0.4.28", "keras>=3.10"],  # Older releases of Keras do not run on newer ones of JAX.
     "torch": ["torch>=2.1"],
     "cv": ["keras-cv>=0.9"],
     "tensorboard": TENSORBOARD,

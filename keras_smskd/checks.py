@@ -91,6 +91,22 @@ def check_models(teacher: keras.Model, student: keras.Model) -> None:
         )
 
 
+def check_distillers(name: str, distillers: Any) -> None:
+    """Raises unless `distillers` is a list of distillers, one or more, of the same teacher and student."""
+    if not isinstance(distillers, list | tuple) or not distillers:
+        raise ValueError(f"`{name}` must be a list of one distiller or more. Received: {name}={distillers!r}")
+    for distiller in distillers:
+        if not hasattr(distiller, "distillation_loss"):
+            raise TypeError(f"`{name}` must hold distillers. Received: {distiller!r} (of type {type(distiller)})")
+        for role in ("teacher", "student"):
+            model, first = getattr(distiller, role), getattr(distillers[0], role)
+            if model is not first:
+                raise ValueError(
+                    f"`{name}` must share one {role}. Received: {distillers[0].method} with '{first.name}' and "
+                    f"{distiller.method} with '{model.name}', which is another object."
+                )
+
+
 def check_classifiers(teacher: FeatureExtractor, student: FeatureExtractor) -> int:
     """Returns the number of classes, if both models end in the logits of the same classes."""
     for extractor in (teacher, student):
@@ -116,7 +132,7 @@ def check_classifiers(teacher: FeatureExtractor, student: FeatureExtractor) -> i
     return classes
 
 
-def check_compile(loss: Any, label_weight: float, loss_weights: Any = None, **kwargs: Any) -> None:
+def check_compile(loss: Any, loss_weights: Any, label_weight: float) -> None:
     """Raises unless `loss` is one loss that takes logits, or none at all for a label weight of 0."""
     if loss_weights is not None:
         raise ValueError(f"Set `label_weight` instead of `loss_weights`. Received: loss_weights={loss_weights!r}")

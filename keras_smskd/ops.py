@@ -53,11 +53,16 @@ def softened_divergence(teacher: Tensor, student: Tensor, temperature: float) ->
     return temperature**2 * divergence
 
 
-def dense_labels(y: Tensor, classes: int) -> Tensor:
-    """Labels as `(batch, classes)` probabilities, whether they come sparse, one-hot or soft."""
+def dense_labels(y: Tensor, logits: Tensor) -> Tensor:
+    """Labels as probabilities of the shape and precision of `logits`, whether they come sparse, one-hot or soft."""
+    if y is None:
+        raise ValueError(
+            "Labels are needed. Received: y=None. Without labels use a method and a weighting without TCP."
+        )
+    classes = logits.shape[-1]
     if len(y.shape) == 2 and y.shape[-1] == classes:
-        return ops.cast(y, "float32")
-    return ops.one_hot(ops.cast(ops.reshape(y, (-1,)), "int32"), classes, dtype="float32")
+        return ops.cast(y, logits.dtype)
+    return ops.one_hot(ops.cast(ops.reshape(y, (-1,)), "int32"), classes, dtype=logits.dtype)
 
 
 def channel_axis() -> int:

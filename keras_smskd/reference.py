@@ -35,7 +35,7 @@ def true_class_probability(logits: Tensor, y: Tensor) -> Tensor:
 
     Source: Tian et al., "Sequential Multi-Stage Knowledge Distillation", arXiv:2601.15657.
     """
-    return ops.sum(dense_labels(y, logits.shape[-1]) * ops.softmax(logits, axis=-1), axis=-1)
+    return ops.sum(dense_labels(y, logits) * ops.softmax(logits, axis=-1), axis=-1)
 
 
 def tcp_weighting(teacher_logits: Tensor, y: Tensor) -> Tensor:

@@ -8,9 +8,8 @@ import keras
 from keras_smskd import checks
 from keras_smskd.callbacks.across_stages import AcrossStages
 from keras_smskd.distillers import Distiller
-from keras_smskd.distillers.distiller import check_distillers
 from keras_smskd.history import SequentialHistory
-from keras_smskd.plan import Plan, table
+from keras_smskd.plan import Plan, describe, table
 from keras_smskd.reference import Reference, Weighting
 from keras_smskd.stage import Stage
 from keras_smskd.student_model import StudentModel
@@ -18,7 +17,6 @@ from keras_smskd.student_model import StudentModel
 Tensor = Any
 
 
-@keras.saving.register_keras_serializable("keras_smskd")
 class SequentialDistiller(StudentModel):
     """Sequential Multi-Stage Knowledge Distillation (SMSKD): a student trained by one method after another.
 
@@ -79,7 +77,7 @@ class SequentialDistiller(StudentModel):
         if not isinstance(stages, list | tuple):
             raise TypeError(f"`stages` must be a list. Received: stages={stages!r} (of type {type(stages)})")
         stages = [stage if isinstance(stage, Stage) else Stage(stage) for stage in stages]
-        check_distillers("stages", [stage.distiller for stage in stages])
+        checks.check_distillers("stages", [stage.distiller for stage in stages])
         student = stages[0].distiller.student
         super().__init__(student, name=name)
         self.stages = tuple(stages)
@@ -99,26 +97,33 @@ class SequentialDistiller(StudentModel):
         own = [default if stage.reference_weight is None else stage.reference_weight for stage in self.stages]
         return [0.0, *own[1:]]
 
-    def compile(self, optimizer: Any = "rmsprop", loss: Any = None, metrics: Any = None, **kwargs: Any) -> None:
+    def compile(
+        self,
+        optimizer: Any = "rmsprop",
+        loss: Any = None,
+        loss_weights: None = None,
+        metrics: Any = None,
+        **kwargs: Any,
+    ) -> None:
         """Configures all stages, as `keras.Model.compile` does.
 
         Args:
             optimizer: Name or instance. Every stage without an optimizer of its own trains with a fresh copy of it,
-                made from its configuration; the instance itself is left as it is.
+                made from its configuration; the instance itself is left as it is. So a learning-rate schedule starts
+                anew in every stage: give it the steps of one stage.
             loss: The label loss, such as `keras.losses.SparseCategoricalCrossentropy(from_logits=True)`.
+            loss_weights: Must be None: set the distillers' `label_weight` instead.
             metrics: List of metrics, computed from the student's logits.
             **kwargs: Further arguments of `keras.Model.compile`.
 
         Raises:
             ValueError: As `Distiller.compile` does.
         """
-        super().compile(
-            optimizer=Stage.fresh_optimizer(self.stages[0], optimizer), loss=loss, metrics=metrics, **kwargs
-        )
-        self._compile_arguments = {"loss": loss, "metrics": metrics, **kwargs}
+        self._compile_arguments = {"loss": loss, "loss_weights": loss_weights, "metrics": metrics, **kwargs}
         self._default_optimizer = optimizer
         for index in range(len(self.stages)):
             self._compile_stage(index)
+        super().compile(optimizer=self.stages[0].fresh_optimizer(optimizer), loss=loss, metrics=metrics, **kwargs)
 
     def _compile_stage(self, index: int) -> Distiller:
         stage, weight = self.stages[index], self.reference_weights[index]
@@ -192,7 +197,7 @@ class SequentialDistiller(StudentModel):
     def plan(self) -> list[Plan]:
         """What the stages are going to do, in plain values."""
         return [
-            {"name": stage.name, "epochs": stage.epochs or 1, **stage.distiller.plan(), "reference_weight": weight}
+            {"name": stage.name, "epochs": stage.epochs or 1, **describe(stage.distiller), "reference_weight": weight}
             for stage, weight in zip(self.stages, self.reference_weights, strict=True)
         ]
 

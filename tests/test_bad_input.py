@@ -243,6 +243,13 @@ def test_batches_too_small_from_any_source():
         distiller.train_on_batch(X[:2], Y[:2])
 
 
+def test_epochs_of_a_distiller():
+    distiller = KD(*pair())
+    distiller.compile("sgd", label_loss())
+    with pytest.raises(ValueError, match="`epochs` must be a whole number of at least 1"):
+        distiller.fit(X, Y, epochs=0)
+
+
 FIT = {
     "epochs 0": ({"epochs": 0}, ValueError, "`epochs` must be a whole number"),
     "too few epochs": ({"epochs": [1]}, ValueError, "one for each of the 2 stages"),

@@ -11,6 +11,7 @@ import pytest
 from keras import layers, ops
 
 import keras_smskd as smskd
+from keras_smskd.reference import Reference
 from tests import expected
 from tests.models import CLASSES, assert_same_weights, convolutional, dense, images, label_loss, vectors, weights_of
 
@@ -40,7 +41,7 @@ def test_weights_of_samples_and_classes_count_in_every_term(kind):
     zero = {"sample_weight": np.zeros(16)} if kind == "sample_weight" else {"class_weight": dict.fromkeys(range(4), 0)}
     teacher, student = dense(8), dense(3)
     distiller = smskd.FitNetDistiller(teacher, student, layers={"hidden": "hidden"})
-    distiller.attach_reference(smskd.reference.Reference(dense(3)))
+    distiller.attach_reference(Reference(dense(3)))
     logs = fitted(distiller, x, y, **zero)
     for term in ("loss", "label_loss", "distillation_loss", "reference_loss"):
         assert logs[term] == [0.0]
@@ -73,6 +74,20 @@ def test_labels_reach_the_loss():
 
     x, y = vectors(16)
     np.testing.assert_allclose(fitted(OnlyTrueClass(dense(8), dense(3)), x, y)["distillation_loss"], y.mean())
+
+
+def test_without_labels_the_teacher_teaches_alone():
+    x, _ = vectors(16)
+    distiller = smskd.KDDistiller(dense(8), dense(3), label_weight=0.0)
+    distiller.attach_reference(Reference(distiller.student, weighting="uniform"))
+    distiller.compile(keras.optimizers.SGD(0.5))
+    logs = distiller.fit(x, epochs=5, verbose=0).history
+    assert logs["distillation_loss"][-1] < logs["distillation_loss"][0]
+    assert "label_loss" not in logs
+    needs_labels = smskd.DKDDistiller(dense(8), dense(3), label_weight=0.0)
+    needs_labels.compile("sgd")
+    with pytest.raises(ValueError, match="Labels are needed"):
+        needs_labels.fit(x, verbose=0)
 
 
 def test_a_method_may_return_a_scalar():

@@ -274,3 +274,20 @@ def test_a_distiller_summarises_as_a_keras_model():
     lines = []
     three_stages().stages[0].distiller.summary(print_fn=lines.append)
     assert "Trainable params" in "\n".join(lines)
+
+
+@pytest.mark.parametrize("precision", ["mixed_bfloat16", "mixed_float16", "float64"])
+def test_everything_in_another_precision(precision):
+    x, y = images(16)
+    floatx = keras.config.floatx()
+    if precision == "float64":
+        keras.config.set_floatx("float64")
+    keras.config.set_dtype_policy(precision)
+    try:
+        history = compiled(three_stages()).fit(x, y, batch_size=8, epochs=1, verbose=0).history
+    finally:
+        keras.config.set_floatx(floatx)
+        keras.config.set_dtype_policy(floatx)
+    for term in ("label_loss", "distillation_loss"):
+        assert np.isfinite(history[term]).all()
+        assert min(history[term]) > 0

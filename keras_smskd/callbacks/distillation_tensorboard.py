@@ -7,8 +7,8 @@ import keras
 
 from keras_smskd.callbacks import event_files
 from keras_smskd.callbacks.epoch_histograms import EpochHistograms
+from keras_smskd.plan import WEIGHTS, describe
 
-WEIGHTS = ("label_weight", "distillation_weight", "reference_weight")
 CHARTS = {
     "Loss terms": ["^loss$", "^label_loss$", "^distillation_loss$", "^reference_loss$"],
     "Weights": [f"^{weight}$" for weight in WEIGHTS],
@@ -66,7 +66,7 @@ class DistillationTensorBoard(EpochHistograms):
     def on_train_begin(self, logs: Any = None) -> None:
         self.stage += 1
         if self._sequence is None:
-            self._describe([self.model.plan()])
+            self._describe([describe(self.model)])
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         super().on_epoch_end(epoch, logs)

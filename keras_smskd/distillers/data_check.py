@@ -14,7 +14,7 @@ Tensor = Any
 class DataCheck(keras.callbacks.Callback):
     """Counts bad labels and usable batches in the compiled step, and raises at the end of an epoch that had them.
 
-    Arrays are checked whole before the first step (`arrays`); only a source that must be iterated waits for this.
+    Arrays are checked whole before the first step (`array`); only a source that must be iterated waits for this.
 
     Args:
         distiller: The distiller to check for; the counters become variables of it.
@@ -33,22 +33,22 @@ class DataCheck(keras.callbacks.Callback):
             return callbacks
         return [self, *(callback for callback in keras.tree.flatten(callbacks) if callback is not None)]
 
-    def arrays(self, x: Any, y: Any, batch_size: int | None) -> None:
-        """Checks data given as arrays; any other source passes."""
-        if hasattr(y, "shape"):
-            checks.check_labels(y, self.distiller.classes)
-            y = ops.convert_to_tensor(y)
-            checks.check_label_values(
-                float(checks.count_invalid_labels(y, self.distiller.classes)), self.distiller.classes
-            )
-        if hasattr(x, "shape"):
-            self._batch_size(min(x.shape[0], batch_size or 32))
-
-    def step(self, y: Tensor) -> None:
-        """Counts one batch, inside the compiled step."""
+    def array(self, y: Any, batch_size: int | None) -> None:
+        """Checks labels given as an array, to be taken `batch_size` at a time; any other source passes."""
+        if not hasattr(y, "shape"):
+            return
         checks.check_labels(y, self.distiller.classes)
-        self.invalid_labels.assign_add(checks.count_invalid_labels(y, self.distiller.classes))
-        usable = ops.shape(y)[0] >= self.distiller.smallest_batch
+        labels = ops.convert_to_tensor(y.to_numpy() if hasattr(y, "to_numpy") else y)
+        invalid = checks.count_invalid_labels(labels, self.distiller.classes)
+        checks.check_label_values(float(invalid), self.distiller.classes)
+        self._check_batch_size(min(y.shape[0], batch_size or y.shape[0]))
+
+    def step(self, y: Tensor, batch_size: Tensor) -> None:
+        """Counts one batch, inside the compiled step."""
+        if y is not None:
+            checks.check_labels(y, self.distiller.classes)
+            self.invalid_labels.assign_add(checks.count_invalid_labels(y, self.distiller.classes))
+        usable = batch_size >= self.distiller.smallest_batch
         self.usable_batches.assign_add(ops.cast(usable, "float32"))
 
     def on_train_begin(self, logs: Any = None) -> None:
@@ -58,7 +58,7 @@ class DataCheck(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         checks.check_label_values(float(self.invalid_labels.numpy()), self.distiller.classes)
         if float(self.usable_batches.numpy()) == 0.0:
-            self._batch_size(self.distiller.smallest_batch - 1)
+            self._check_batch_size(self.distiller.smallest_batch - 1)
 
-    def _batch_size(self, batch_size: int) -> None:
+    def _check_batch_size(self, batch_size: int) -> None:
         checks.check_batch_size(batch_size, self.distiller.smallest_batch, self.distiller.method)

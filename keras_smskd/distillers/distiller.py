@@ -14,7 +14,6 @@ from keras_smskd.distillers.weight import Weight
 from keras_smskd.features import LOGITS, Features, precision
 from keras_smskd.losses import MeanLoss, as_loss
 from keras_smskd.metrics import Histogram
-from keras_smskd.plan import Plan, describe
 from keras_smskd.reference import Reference, reference_loss, true_class_probability
 
 Tensor = Any
@@ -101,10 +100,6 @@ class Distiller(TappedModel):
         """Name of the method, such as `"FitNet"`."""
         return type(self).__name__.removesuffix("Distiller")
 
-    def plan(self) -> Plan:
-        """What the distiller is going to do, in plain values."""
-        return describe(self)
-
     def distillation_loss(self, teacher: Features, student: Features, y: Tensor) -> Tensor:
         """The loss of the method. THE hook of a subclass.
 
@@ -134,25 +129,40 @@ class Distiller(TappedModel):
         self._reference_model = reference.model if reference else None  # Keras tracks models, no other objects.
         self.reference_weight = reference_weight if reference else 0.0
 
-    def compile(self, optimizer: Any = "rmsprop", loss: Any = None, metrics: Any = None, **kwargs: Any) -> None:
+    def compile(
+        self,
+        optimizer: Any = "rmsprop",
+        loss: Any = None,
+        loss_weights: None = None,
+        metrics: Any = None,
+        **kwargs: Any,
+    ) -> None:
         """Configures the training, as `keras.Model.compile` does.
 
         Args:
             optimizer: Name or instance of an optimizer.
             loss: The label loss, such as `keras.losses.SparseCategoricalCrossentropy(from_logits=True)`.
+            loss_weights: Must be None: set `label_weight` instead.
             metrics: List of metrics, computed from the student's logits.
             **kwargs: Further arguments of `keras.Model.compile`.
 
         Raises:
-            ValueError: If `loss` expects probabilities, is missing although `label_weight` is not 0, or comes with
-                `loss_weights` (set `label_weight` instead).
+            ValueError: If `loss` expects probabilities, or is missing although `label_weight` is not 0, or
+                `loss_weights` is given.
         """
-        checks.check_compile(loss, float(self.label_weight.numpy()), **kwargs)
+        checks.check_compile(loss, loss_weights, label_weight=float(self.label_weight.numpy()))
         super().compile(optimizer=optimizer, loss=loss, metrics=metrics, **kwargs)
         self._label_loss = None if loss is None else as_loss(loss)
 
     def fit(
-        self, x: Any = None, y: Any = None, batch_size: int | None = None, callbacks: Any = None, **kwargs: Any
+        self,
+        x: Any = None,
+        y: Any = None,
+        batch_size: int | None = None,
+        epochs: int = 1,
+        verbose: Any = "auto",
+        callbacks: Any = None,
+        **kwargs: Any,
     ) -> keras.callbacks.History:
         """Trains the student, as `keras.Model.fit` does, with all of its arguments and data sources.
 
@@ -160,12 +170,14 @@ class Distiller(TappedModel):
             ValueError: If labels are no classes of the models, or if the batches are too small for the method: before
                 the first step for arrays, at the end of the first epoch for a source that must be iterated.
         """
-        self._data_check.arrays(x, y, batch_size)
-        return super().fit(x, y, batch_size, callbacks=self._data_check.before(callbacks), **kwargs)
+        checks.check_epochs(epochs)
+        self._data_check.array(y, batch_size or 32)
+        callbacks = self._data_check.before(callbacks)
+        return super().fit(x, y, batch_size, epochs, verbose, callbacks, **kwargs)
 
     def train_on_batch(self, x: Any, y: Any = None, *args: Any, **kwargs: Any) -> Any:
         """Trains on one batch, as `keras.Model.train_on_batch` does."""
-        self._data_check.arrays(x, y, x.shape[0])
+        self._data_check.array(y, batch_size=None)
         return super().train_on_batch(x, y, *args, **kwargs)
 
     def compute_loss(
@@ -174,10 +186,10 @@ class Distiller(TappedModel):
         """The weighted sum of the terms in a training step, otherwise the student's own loss."""
         if not isinstance(y_pred, dict):
             return super().compute_loss(x, y, y_pred, sample_weight, training)
-        self._data_check.step(y)
+        batch_size = ops.shape(y_pred[LOGITS])[0]
+        self._data_check.step(y, batch_size)
         # Before the teacher is called, so that the losses are the student's own.
         loss = sum(ops.cast(ops.sum(own_loss), precision()) for own_loss in self.losses)
-        batch_size = ops.shape(y_pred[LOGITS])[0]
         share_of_replica = self._mean.of(ops.ones((), precision()), batch_size)
         for term, weight, value in self._weighted_terms(x, y, y_pred, sample_weight):
             loss += weight * value
@@ -204,14 +216,10 @@ class Distiller(TappedModel):
         logits = reference.logits.frozen(x)[LOGITS]
         agree = ops.argmax(logits, axis=-1) == ops.argmax(student[LOGITS], axis=-1)
         self._terms["reference_agreement"].update_state(ops.cast(agree, precision()))
-        self.tcp.update_state(true_class_probability(teacher[LOGITS], y))
+        if y is not None:
+            self.tcp.update_state(true_class_probability(teacher[LOGITS], y))
         self.sample_reference_weight.update_state(weights)
         return reference_loss(logits, student[LOGITS], weights, reference.temperature)
-
-    def compute_metrics(self, x: Any, y: Tensor, y_pred: Any, sample_weight: Tensor = None) -> dict[str, Tensor]:
-        """The compiled metrics, computed from the student's logits."""
-        logits = y_pred[LOGITS] if isinstance(y_pred, dict) else y_pred
-        return super().compute_metrics(x, y, logits, sample_weight)
 
     def get_metrics_result(self) -> dict[str, Tensor]:
         """Results of all metrics; a term of the loss is among them only where it was computed."""
@@ -238,19 +246,3 @@ class Distiller(TappedModel):
 def _deserialized(value: Any) -> Any:
     is_serialized = isinstance(value, dict) and "class_name" in value
     return keras.saving.deserialize_keras_object(value) if is_serialized else value
-
-
-def check_distillers(name: str, distillers: Any) -> None:
-    """Raises unless `distillers` is a list of distillers, one or more, of the same teacher and student."""
-    if not isinstance(distillers, list | tuple) or not distillers:
-        raise ValueError(f"`{name}` must be a list of one distiller or more. Received: {name}={distillers!r}")
-    for distiller in distillers:
-        if not isinstance(distiller, Distiller):
-            raise TypeError(f"`{name}` must hold distillers. Received: {distiller!r} (of type {type(distiller)})")
-        for role in ("teacher", "student"):
-            model, first = getattr(distiller, role), getattr(distillers[0], role)
-            if model is not first:
-                raise ValueError(
-                    f"`{name}` must share one {role}. Received: {distillers[0].method} with '{first.name}' and "
-                    f"{distiller.method} with '{model.name}', which is another object."
-                )

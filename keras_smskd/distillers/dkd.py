@@ -20,7 +20,7 @@ def dkd_loss(
     teacher: Tensor, student: Tensor, y: Tensor, temperature: float = 4.0, alpha: float = 1.0, beta: float = 8.0
 ) -> Tensor:
     """Decoupled divergence of the outputs of teacher and student, `(batch,)`; see `DKDDistiller`."""
-    labels = dense_labels(y, teacher.shape[-1])
+    labels = dense_labels(y, teacher)
     target = ops.one_hot(ops.argmax(labels, axis=-1), teacher.shape[-1], dtype="bool")
     teacher_split, teacher_others = _decouple(teacher / temperature, target)
     student_split, student_others = _decouple(student / temperature, target)

@@ -92,7 +92,8 @@ class FitNetDistiller(Distiller):
 
     def distillation_loss(self, teacher: Features, student: Features, y: Tensor) -> Tensor:
         pairs = zip(self.projectors, self.pairs(teacher, student), strict=True)
-        return sum(fitnet_loss(hint, project(feature, training=True)) for project, (hint, feature) in pairs)
+        projected = [(hint, project(feature, training=True)) for project, (hint, feature) in pairs]
+        return sum(fitnet_loss(hint, ops.cast(feature, hint.dtype)) for hint, feature in projected)
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "projector": keras.saving.serialize_keras_object(self.projector)}

@@ -7,7 +7,7 @@ from typing import Any
 import keras
 
 from keras_smskd import checks
-from keras_smskd.features import FeatureExtractor
+from keras_smskd.features import LOGITS, FeatureExtractor
 from keras_smskd.student_model import StudentModel
 
 Tensor = Any
@@ -66,6 +66,11 @@ class TappedModel(StudentModel):
     def test_step(self, *args: Any, **kwargs: Any) -> Any:
         with self._in_mode("test"):
             return super().test_step(*args, **kwargs)
+
+    def compute_metrics(self, x: Any, y: Tensor, y_pred: Any, sample_weight: Tensor = None) -> dict[str, Tensor]:
+        """The compiled metrics, computed from the student's logits."""
+        logits = y_pred[LOGITS] if isinstance(y_pred, dict) else y_pred
+        return super().compute_metrics(x, y, logits, sample_weight)
 
     @contextmanager
     def _in_mode(self, mode: str) -> Iterator[None]:

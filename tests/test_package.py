@@ -1,0 +1,77 @@
+"""The package as a whole: where a method stands, what is imported, what is public."""
+
+import ast
+import inspect
+import os
+import pathlib
+import subprocess
+import sys
+
+import keras
+import pytest
+
+import keras_smskd as smskd
+from keras_smskd import distillers
+
+ROOT = pathlib.Path(__file__).parent.parent
+PACKAGE = ROOT / "keras_smskd"
+SOURCES = sorted(PACKAGE.rglob("*.py"))
+METHODS = [name for name in distillers.__all__ if name not in ("Distiller", "JointDistiller")]
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_a_method_stands_in_its_four_places(name):
+    acronym = name.removesuffix("Distiller")
+    module = PACKAGE / "distillers" / f"{acronym.lower()}.py"
+    assert f"def {acronym.lower()}_loss(" in module.read_text()
+    assert getattr(smskd, name) is getattr(distillers, name)
+    assert "(DistillerContract)" in (ROOT / "tests" / "distillers" / f"test_{acronym.lower()}.py").read_text()
+    assert f"| `{name}` |" in (ROOT / "README.md").read_text()
+
+
+def test_every_file_of_a_method_is_in_the_index():
+    files = {path.stem for path in (PACKAGE / "distillers").glob("*.py")}
+    helpers = {"__init__", "distiller", "tapped_model", "data_check", "weight", "joint"}
+    assert files - helpers == {name.removesuffix("Distiller").lower() for name in METHODS}
+
+
+@pytest.mark.parametrize("name", [name for name in smskd.__all__ if inspect.isclass(getattr(smskd, name))])
+def test_every_public_class_is_documented(name):
+    documentation = inspect.getdoc(getattr(smskd, name))
+    for section in ("Args:", "Raises:", "Example:", ">>> "):
+        assert section in documentation
+    if name in METHODS:
+        assert "Formula:" in documentation
+        assert "arXiv:" in documentation
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=[str(path.relative_to(PACKAGE)) for path in SOURCES])
+def test_only_public_keras_and_no_backend_is_imported(path):
+    imported = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            imported |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            imported.add(node.module or "")
+    assert not [name for name in imported if name.split(".")[0] in ("tensorflow", "jax", "torch")]
+    assert "keras.src" not in path.read_text()
+
+
+def test_no_file_is_long():
+    assert [str(path) for path in SOURCES if len(path.read_text().splitlines()) > 260] == []
+
+
+def test_the_import_is_light():
+    code = (
+        "import time, keras; start = time.perf_counter(); import keras_smskd, sys; "
+        "print(time.perf_counter() - start, 'tensorboard' in sys.modules)"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    runs = [
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)
+        for _ in range(3)
+    ]
+    fastest = min(float(run.stdout.split()[0]) for run in runs)
+    assert fastest < 0.2
+    if keras.backend.backend() != "tensorflow":  # Which imports it itself.
+        assert all(run.stdout.split()[1] == "False" for run in runs)

@@ -5,21 +5,28 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+import keras
+
 Plan = dict[str, Any]
 
 WEIGHTS = ("label_weight", "distillation_weight", "reference_weight")
 
 
 def describe(distiller: Any) -> Plan:
-    """Method, matched layers, projector parameters, weights and hyperparameters of a distiller."""
+    """Method, matched layers, projector parameters, weights, hyperparameters and optimizer of a distiller."""
     of_student = {id(weight) for weight in distiller.student.weights}
     of_projectors = [weight for weight in distiller.trainable_weights if id(weight) not in of_student]
     config = distiller.get_config()
+    optimizer: Plan = {}
+    if distiller.compiled:
+        optimizer["optimizer"] = type(distiller.optimizer).__name__
+        optimizer["learning_rate"] = float(keras.ops.convert_to_numpy(distiller.optimizer.learning_rate))
     return {
         "method": distiller.method,
         "layers": ", ".join(f"{teacher}: {student}" for teacher, student in distiller.matched_layers),
         "projector_parameters": sum(math.prod(weight.shape) for weight in of_projectors),
         **{key: value for key, value in config.items() if isinstance(value, int | float | str) and key != "name"},
+        **optimizer,
     }
 
 

@@ -82,6 +82,7 @@ class SequentialDistiller(StudentModel):
         super().__init__(student, name=name)
         self.stages = tuple(stages)
         self.reference_weights = self._weights_of_stages(checks.check_weight("reference_weight", reference_weight))
+        self._epochs = self._epochs_of_stages(None)
         self._reference = None
         if any(self.reference_weights):
             self._reference = Reference(
@@ -162,7 +163,7 @@ class SequentialDistiller(StudentModel):
         Raises:
             ValueError: As `Distiller.fit` does, or if `epochs` is out of range.
         """
-        epochs_of_stages = self._epochs_of_stages(epochs)
+        self._epochs = self._epochs_of_stages(epochs)
         history = self.history = SequentialHistory()
         with AcrossStages(callbacks, self) as across:
             for index, stage in enumerate(self.stages):
@@ -175,7 +176,7 @@ class SequentialDistiller(StudentModel):
                     y,
                     batch_size,
                     initial_epoch=len(history.epoch),
-                    epochs=len(history.epoch) + epochs_of_stages[index],
+                    epochs=len(history.epoch) + self._epochs[index],
                     verbose=verbose,
                     callbacks=across.for_stage(index),
                     **kwargs,
@@ -195,11 +196,17 @@ class SequentialDistiller(StudentModel):
         return [checks.check_epochs(number) for number in numbers]
 
     def plan(self) -> list[Plan]:
-        """What the stages are going to do, in plain values."""
-        return [
-            {"name": stage.name, "epochs": stage.epochs or 1, **describe(stage.distiller), "reference_weight": weight}
-            for stage, weight in zip(self.stages, self.reference_weights, strict=True)
-        ]
+        """What the stages are going to do, or did in the last `fit`, in plain values."""
+        return [self._plan_of_stage(index) for index in range(len(self.stages))]
+
+    def _plan_of_stage(self, index: int) -> Plan:
+        stage, weight = self.stages[index], self.reference_weights[index]
+        plan = {"name": stage.name, "epochs": self._epochs[index], **describe(stage.distiller)}
+        plan["reference_weight"] = weight
+        if self._reference and weight:
+            plan["reference_temperature"] = self._reference.temperature
+            plan["weighting"] = self._reference.weighting.__name__.removesuffix("_weighting")
+        return plan
 
     def summary(self, print_fn: Callable[[str], Any] = print) -> None:
         """Prints the plan: stage, method, epochs, layers, projector parameters and weights."""

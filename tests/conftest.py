@@ -2,6 +2,8 @@
 
 from tests import parity
 
+collect_ignore = ["scripts"]
+
 
 def pytest_terminal_summary(terminalreporter):
     passed, failed = (_parity_cases(terminalreporter, outcome) for outcome in ("passed", "failed"))

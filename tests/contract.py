@@ -99,7 +99,7 @@ class DistillerContract:
         distiller = self.make(
             teacher or convolutional(4, "teacher"), student or convolutional(3, "student"), **arguments
         )
-        distiller.compile(keras.optimizers.SGD(learning_rate), label_loss(), ["accuracy"])
+        distiller.compile(keras.optimizers.SGD(learning_rate), label_loss(), metrics=["accuracy"])
         return distiller
 
     def expected_terms(self, distiller, x, y):

@@ -32,18 +32,18 @@ def generator():
                 part = slice(start, start + 8)
                 yield X[part], Y[part], W[part]
 
-    return {"x": batches(), "steps_per_epoch": 4}
+    return {"x": batches(), "steps_per_epoch": 4, "shuffle": False}
 
 
 def tf_data():
     tensorflow = pytest.importorskip("tensorflow")
-    return {"x": tensorflow.data.Dataset.from_tensor_slices((X, Y, W)).batch(8)}
+    return {"x": tensorflow.data.Dataset.from_tensor_slices((X, Y, W)).batch(8), "shuffle": False}
 
 
 def data_loader():
     torch = pytest.importorskip("torch")
     tensors = torch.utils.data.TensorDataset(*map(torch.from_numpy, (X, Y, W)))
-    return {"x": torch.utils.data.DataLoader(tensors, batch_size=8)}
+    return {"x": torch.utils.data.DataLoader(tensors, batch_size=8), "shuffle": False}
 
 
 SOURCES = [py_dataset, generator] + {"tensorflow": [tf_data], "torch": [data_loader]}.get(keras.backend.backend(), [])

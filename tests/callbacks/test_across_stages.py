@@ -66,7 +66,7 @@ def test_csv_logger_writes_one_table(distiller, tmp_path):
     path = tmp_path / "log.csv"
     logger = keras.callbacks.CSVLogger(path)
     history = fit(distiller, logger)
-    rows = list(csv.DictReader(path.open()))
+    rows = list(csv.DictReader(path.read_text().splitlines()))
     assert [int(row["epoch"]) for row in rows] == [0, 1, 2, 3, 4, 5]
     np.testing.assert_allclose([float(row["loss"]) for row in rows], history.history["loss"], rtol=1e-6)
     assert [row["reference_loss"] for row in rows[:3]] == ["NA"] * 3
@@ -75,7 +75,7 @@ def test_csv_logger_writes_one_table(distiller, tmp_path):
     )
     assert logger.append is False
     fit(distiller, logger, epochs=1)
-    assert len(list(csv.DictReader(path.open()))) == 2
+    assert len(list(csv.DictReader(path.read_text().splitlines()))) == 2
 
 
 def test_a_users_callback_is_one_object_that_sees_one_fit_per_stage(distiller):

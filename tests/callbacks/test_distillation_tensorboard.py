@@ -36,12 +36,12 @@ def run(tmp_path_factory):
     teacher, student = dense(8), dense(3)
     stages = [
         smskd.Stage(smskd.FitNetDistiller(teacher, student, layers={"hidden": "hidden"}), epochs=2),
-        smskd.Stage(smskd.KDDistiller(teacher, student), epochs=3, callbacks=[AdaptiveReferenceWeight("linear")]),
+        smskd.Stage(smskd.KDDistiller(teacher, student), callbacks=[AdaptiveReferenceWeight("linear")]),
     ]
     distiller = smskd.SequentialDistiller(stages, reference_weight=2.0)
     distiller.compile(keras.optimizers.SGD(0.25), label_loss(), metrics=["accuracy"])
     callback = DistillationTensorBoard(directory, hparams={"seed": 7})
-    history = distiller.fit(x, y, validation_data=(x, y), callbacks=[callback], verbose=0).history
+    history = distiller.fit(x, y, epochs=[2, 3], validation_data=(x, y), callbacks=[callback], verbose=0).history
     return history, events_of(directory / "train"), events_of(directory / "validation")
 
 
@@ -99,6 +99,9 @@ def test_layout_hparams_and_plan(run):
     hparams = data.session_start_info.hparams
     assert hparams["stage_1_method"].string_value == "FitNet"
     assert hparams["stage_2_reference_weight"].number_value == 2.0
+    assert hparams["stage_2_epochs"].number_value == 3
+    assert hparams["stage_2_weighting"].string_value == "tcp"
+    assert hparams["stage_2_learning_rate"].number_value == 0.25
     assert hparams["seed"].number_value == 7
     [(_, plan)] = train["stages"]
     assert b"FitNet" in make_ndarray(plan.tensor).ravel()[0]

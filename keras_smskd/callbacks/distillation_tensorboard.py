@@ -98,6 +98,12 @@ class DistillationTensorBoard(EpochHistograms):
 
 
 def _markdown(plan: list[dict[str, Any]]) -> str:
+    """A table with one column per stage."""
     names = list(dict.fromkeys(name for stage in plan for name in stage))
-    rows = [[str(stage.get(name, "")) for name in names] for stage in plan]
-    return "\n".join("|".join(["", *row, ""]) for row in [names, ["---"] * len(names), *rows])
+    rows = [[name, *(_cell(stage.get(name, "")) for stage in plan)] for name in names]
+    head = [["stage", *(str(i + 1) for i in range(len(plan)))], ["---"] * (len(plan) + 1)]
+    return "\n".join("|".join(["", *row, ""]) for row in head + rows)
+
+
+def _cell(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)

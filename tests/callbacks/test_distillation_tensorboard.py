@@ -104,7 +104,9 @@ def test_layout_hparams_and_plan(run):
     assert hparams["stage_2_learning_rate"].number_value == 0.25
     assert hparams["seed"].number_value == 7
     [(_, plan)] = train["stages"]
-    assert b"FitNet" in make_ndarray(plan.tensor).ravel()[0]
+    text = make_ndarray(plan.tensor).ravel()[0].decode()
+    assert "|method|FitNet|KD|" in text
+    assert "|distillation_weight|100|0.9|" in text
 
 
 def test_a_bare_distiller_is_logged_too(tmp_path):

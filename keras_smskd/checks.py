@@ -59,10 +59,20 @@ def check_ranks(pairs: list[tuple[tuple[int, ...], tuple[int, ...]]], ranks: tup
 
 def check_weighting(weights: Tensor, logits: Tensor) -> None:
     """Raises unless a weighting returned one weight for every sample."""
-    if len(weights.shape) != 1 or weights.shape[0] != logits.shape[0]:
+    shape = getattr(weights, "shape", None)
+    if shape is None or len(shape) != 1 or shape[0] != logits.shape[0]:
         raise ValueError(
-            "`weighting` must return one weight for every sample, shape (batch,). Received: a result of shape "
-            f"{tuple(weights.shape)} for teacher logits of shape {tuple(logits.shape)}."
+            "`weighting` must return one weight for every sample, a tensor of shape (batch,). Received: "
+            f"{weights!r} for teacher logits of shape {tuple(logits.shape)}."
+        )
+
+
+def check_distillation_loss(values: Tensor, method: str) -> None:
+    """Raises unless a method returned a loss for every sample, or one for all."""
+    shape = getattr(values, "shape", None)
+    if shape is None or len(shape) > 1:
+        raise ValueError(
+            f"`distillation_loss` of {method} must return a tensor of shape (batch,), or a scalar. Received: {values!r}"
         )
 
 
@@ -140,8 +150,8 @@ def check_compile(loss: Any, loss_weights: Any, label_weight: float) -> None:
         check_loss(loss)
     elif label_weight:
         raise ValueError(
-            f"`loss` must be given, or `label_weight` be 0. Received: loss=None with label_weight={label_weight}. Pass "
-            "an instance such as `keras.losses.SparseCategoricalCrossentropy(from_logits=True)`."
+            f"`loss` must be given, or `label_weight` be 0. Received: loss=None with label_weight={label_weight:g}. "
+            "Pass an instance such as `keras.losses.SparseCategoricalCrossentropy(from_logits=True)`."
         )
 
 

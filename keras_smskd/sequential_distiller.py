@@ -10,7 +10,7 @@ from keras_smskd.callbacks.across_stages import AcrossStages
 from keras_smskd.distillers import Distiller
 from keras_smskd.history import SequentialHistory
 from keras_smskd.plan import Plan, describe, table
-from keras_smskd.reference import Reference, Weighting
+from keras_smskd.reference import Reference, Weighting, get_weighting
 from keras_smskd.stage import Stage
 from keras_smskd.student_model import StudentModel
 
@@ -83,6 +83,7 @@ class SequentialDistiller(StudentModel):
         self.stages = tuple(stages)
         self.reference_weights = self._weights_of_stages(checks.check_weight("reference_weight", reference_weight))
         self._epochs = self._epochs_of_stages(None)
+        get_weighting(weighting)
         self._reference = None
         if any(self.reference_weights):
             self._reference = Reference(
@@ -150,19 +151,22 @@ class SequentialDistiller(StudentModel):
                 goes on where the stage before and Keras's reading ahead left it.
             y: Labels: class ids, one-hot or soft.
             batch_size: Samples per step.
-            epochs: Epochs of each stage: one number for all, or a list with one number per stage. It goes before what
-                the stages say; default: what they say, or 1.
+            epochs: Epochs of each stage: one number for all, or a list with one number per stage. It overrides the
+                stages' own `epochs`; default: those, or 1 where a stage has none.
             verbose: As in `keras.Model.fit`; unless 0, a line announces each stage.
             callbacks: List of callbacks. They see every stage as one `fit` whose epochs continue those of the stage
-                before; what a Keras callback remembers (the best value so far) starts anew in each stage.
-            **kwargs: Further arguments of `keras.Model.fit`.
+                before; what a Keras callback remembers (the best value so far) starts anew in each stage, so
+                `EarlyStopping` ends a stage, and `ModelCheckpoint` with one file holds the best of the last stage.
+            **kwargs: Further arguments of `keras.Model.fit`, all but `initial_epoch`.
 
         Returns:
             One history of all epochs, whose `stages` say which belong to which stage.
 
         Raises:
-            ValueError: As `Distiller.fit` does, or if `epochs` is out of range.
+            ValueError: As `Distiller.fit` does, if `epochs` is out of range, or without `compile` before.
         """
+        if not self.compiled:
+            raise ValueError("You must call `compile()` before calling `fit()`.")
         self._epochs = self._epochs_of_stages(epochs)
         history = self.history = SequentialHistory()
         with AcrossStages(callbacks, self) as across:

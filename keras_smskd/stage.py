@@ -14,7 +14,7 @@ class Stage:
 
     Args:
         distiller: The distiller of the stage.
-        epochs: Number of epochs, at least 1. Default: what `SequentialDistiller.fit` is told.
+        epochs: Number of epochs, at least 1, unless `SequentialDistiller.fit` is given others. Default: 1.
         optimizer: The stage's own optimizer. Default: a fresh copy of the one that the sequence is compiled with.
         reference_weight: The stage's own weight of the reference loss, at least 0; of no effect in the first stage,
             which has no reference. Default: that of the sequence.

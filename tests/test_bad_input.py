@@ -136,6 +136,7 @@ CONSTRUCTION = {
     "stage weight": (lambda: smskd.Stage(KD(*pair()), reference_weight=-1), ValueError, "`reference_weight`"),
     "reference weight": (lambda: sequence(reference_weight=np.nan), ValueError, "`reference_weight`"),
     "reference temperature": (lambda: sequence(reference_temperature=0), ValueError, "`reference_temperature`"),
+    "weighting of one stage": (lambda: sequence(KD(*pair()), weighting="TCP"), ValueError, "`weighting` must be one"),
     "weighting": (lambda: sequence(weighting="TCP"), ValueError, r"`weighting` must be one of \['tcp', 'uniform'\]"),
     "schedule": (lambda: smskd.callbacks.AdaptiveReferenceWeight("exponential"), ValueError, "`schedule`"),
     "schedule start": (lambda: smskd.callbacks.AdaptiveReferenceWeight(start=-1.0), ValueError, "`start`"),
@@ -271,11 +272,29 @@ def test_fit_of_a_sequence(name):
         np.testing.assert_array_equal(old, new)
 
 
-def test_weighting_of_the_wrong_shape():
-    distiller = sequence(weighting=lambda logits, y: logits)
+@pytest.mark.parametrize("weights", [lambda logits, y: logits, lambda logits, y: 1.0], ids=["matrix", "number"])
+def test_weighting_of_the_wrong_shape(weights):
+    distiller = sequence(weighting=weights)
     distiller.compile("sgd", label_loss())
     with pytest.raises(ValueError, match="`weighting` must return one weight for every sample"):
         distiller.fit(X, Y, verbose=0)
+
+
+@pytest.mark.parametrize("values", [lambda logits: logits, lambda logits: None], ids=["matrix", "nothing"])
+def test_a_method_that_returns_no_loss_per_sample(values):
+    class Wrong(smskd.Distiller):
+        def distillation_loss(self, teacher, student, y):
+            return values(student["logits"])
+
+    distiller = Wrong(*pair())
+    distiller.compile("sgd", label_loss())
+    with pytest.raises(ValueError, match=r"`distillation_loss` of Wrong must return a tensor of shape \(batch,\)"):
+        distiller.fit(X, Y, verbose=0)
+
+
+def test_a_sequence_must_be_compiled():
+    with pytest.raises(ValueError, match="You must call `compile"):
+        sequence().fit(X, Y)
 
 
 def test_weights_set_later_are_checked_too():

@@ -27,7 +27,9 @@ class AcrossStages:
         self.sequence = sequence
         for callback in self.callbacks:
             _check(callback)
-        self.memories = [(callback, dict(vars(callback))) for callback in self.callbacks if _has_memory(callback)]
+        self.memories = [
+            (callback, dict(vars(callback))) for callback in self.callbacks if isinstance(callback, WITH_MEMORY)
+        ]
 
     def __enter__(self) -> "AcrossStages":
         self._notify("on_sequence_begin", self.sequence)
@@ -80,10 +82,6 @@ class OneTable(keras.callbacks.Callback):
 
     def on_train_end(self, logs: Any = None) -> None:
         self.logger.on_train_end(logs)
-
-
-def _has_memory(callback: keras.callbacks.Callback) -> bool:
-    return isinstance(callback, WITH_MEMORY)
 
 
 def _check(callback: Any) -> None:

@@ -205,7 +205,9 @@ class Distiller(TappedModel):
             label_loss = self._label_loss(y, student[LOGITS], sample_weight)
             yield LABEL_TERM, self.label_weight, ops.cast(label_loss, precision())
         teacher = self._teacher_features.frozen(x)
-        yield "distillation_loss", self.distillation_weight, mean(self.distillation_loss(teacher, student, y))
+        values = self.distillation_loss(teacher, student, y)
+        checks.check_distillation_loss(values, self.method)
+        yield "distillation_loss", self.distillation_weight, mean(values)
         if self._reference is not None:
             values = self._reference_loss(self._reference, x, y, teacher, student)
             yield "reference_loss", self.reference_weight, mean(values)

@@ -291,3 +291,35 @@ def test_everything_in_another_precision(precision):
     for term in ("label_loss", "distillation_loss"):
         assert np.isfinite(history[term]).all()
         assert min(history[term]) > 0
+
+
+def two_inputs(width):
+    inputs = {"a": keras.Input((4,), name="a"), "b": keras.Input((3,), name="b")}
+    hidden = keras.layers.Dense(width, name="hidden")(keras.layers.Concatenate()(list(inputs.values())))
+    return keras.Model(inputs, keras.layers.Dense(CLASSES)(keras.layers.Dropout(0.2)(hidden)))
+
+
+@pytest.mark.parametrize("how", [{}, {"run_eagerly": True}, {"steps_per_execution": 2}], ids=str)
+def test_models_of_several_inputs(how):
+    if keras.backend.backend() == "torch":
+        how.pop("steps_per_execution", None)  # Keras refuses it there.
+    x = {"a": np.ones((16, 4), "float32"), "b": np.ones((16, 3), "float32")}
+    distiller = compiled(two_stages(two_inputs(8), two_inputs(3)), **how)
+    history = distiller.fit(x, vectors(16)[1], batch_size=4, verbose=0).history
+    assert np.isfinite(history["loss"]).all()
+    distiller.stages[0].distiller.train_on_batch(x, vectors(16)[1])
+
+
+def test_an_interrupted_run_leaves_models_that_train_on():
+    class Interrupt(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            raise KeyboardInterrupt
+
+    x, y = vectors(16)
+    distiller = compiled(two_stages())
+    teacher = weights_of(distiller.stages[0].distiller.teacher)
+    with pytest.raises(KeyboardInterrupt):
+        distiller.fit(x, y, batch_size=4, verbose=0, callbacks=[Interrupt()])
+    assert len(distiller.fit(x, y, batch_size=4, verbose=0).epoch) == 2
+    assert_same_weights(distiller.stages[0].distiller.teacher, teacher)
+    assert all(variable.trainable for variable in distiller.stages[0].distiller.teacher.trainable_variables)

@@ -45,7 +45,8 @@ def kd_with_labels(case, s, t, y):
 
 
 def dkd(case, s, t, y):
-    return ops.mean(dkd_loss(t, s, y, **case["hyperparameters"]))
+    given = case["hyperparameters"]
+    return ops.mean(dkd_loss(t, s, y, given["temperature"], given["alpha"], given["beta"]))
 
 
 def fitnet(case, s, t):

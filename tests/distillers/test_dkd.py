@@ -4,6 +4,7 @@ from keras import ops
 
 from keras_smskd.distillers.dkd import DKDDistiller, dkd_loss
 from tests import expected
+from tests.autodiff import value_and_gradients
 from tests.contract import DistillerContract
 from tests.models import CLASSES
 
@@ -31,3 +32,18 @@ class TestDKD(DistillerContract):
         sparse = self.loss(teacher, student, ops.convert_to_tensor(y))
         other = self.loss(teacher, student, ops.convert_to_tensor(labels))
         np.testing.assert_allclose(ops.convert_to_numpy(other), ops.convert_to_numpy(sparse), rtol=1e-5)
+
+    @pytest.mark.parametrize("classes", [2, 100])
+    @pytest.mark.parametrize("scale", [1.0, 1000.0])
+    def test_any_number_of_classes_and_any_size_of_logits(self, classes, scale):
+        generator = np.random.default_rng(0)
+        teacher, student = scale * generator.normal(size=(2, 6, classes)).astype("float32")
+        y = generator.integers(0, classes, 6)
+        loss, gradients = value_and_gradients(
+            lambda teacher, student, y: ops.sum(dkd_loss(teacher, student, y)),
+            {"teacher": teacher, "student": student, "y": y},
+        )
+        assert np.abs(gradients["student"]).max() < 1e3
+        if scale == 1.0:
+            exact = expected.dkd(teacher.astype(float), student.astype(float), y, temperature=4.0, alpha=1.0, beta=8.0)
+            np.testing.assert_allclose(loss, exact.sum(), rtol=1e-4)

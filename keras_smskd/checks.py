@@ -126,7 +126,7 @@ def check_classifiers(teacher: FeatureExtractor, student: FeatureExtractor) -> i
                 f"`{role}` must be a classifier with one output of shape (batch, classes), two classes or more. "
                 f"Received: the model '{name}' with output shape {(None, *logits.shape[1:])}."
             )
-        if (logits >= 0).all() and np.allclose(logits.sum(axis=-1), 1.0, atol=1e-3):
+        if (logits >= 0).all() and np.allclose(logits.sum(axis=-1), 1.0, atol=2e-2):
             raise ValueError(
                 f"`{role}` must output logits. Received: the model '{name}', which ends in a softmax; a logarithm "
                 "cannot give back the logits that float32 rounded to probabilities of 0 or 1. Build it without its "
@@ -198,7 +198,8 @@ def count_invalid_labels(y: Tensor, classes: int) -> Tensor:
         y = ops.cast(y, "float32")
         valid = ops.logical_and(ops.abs(ops.sum(y, axis=-1) - 1.0) < 1e-2, ops.min(y, axis=-1) >= 0)
     else:
-        valid = ops.logical_and(y >= 0, y < classes)
+        y = ops.cast(y, "float32")
+        valid = ops.logical_and(ops.logical_and(y >= 0, y < classes), ops.floor(y) == y)
     return ops.sum(ops.cast(ops.logical_not(valid), "float32"))
 
 

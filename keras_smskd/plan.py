@@ -16,7 +16,6 @@ def describe(distiller: Any) -> Plan:
     """Method, matched layers, projector parameters, weights, hyperparameters and optimizer of a distiller."""
     of_student = {id(weight) for weight in distiller.student.weights}
     of_projectors = [weight for weight in distiller.trainable_weights if id(weight) not in of_student]
-    config = distiller.get_config()
     optimizer: Plan = {}
     if distiller.compiled:
         optimizer["optimizer"] = type(distiller.optimizer).__name__
@@ -25,7 +24,7 @@ def describe(distiller: Any) -> Plan:
         "method": distiller.method,
         "layers": ", ".join(f"{teacher}: {student}" for teacher, student in distiller.matched_layers),
         "projector_parameters": sum(math.prod(weight.shape) for weight in of_projectors),
-        **{key: value for key, value in config.items() if isinstance(value, int | float | str) and key != "name"},
+        **distiller.hyperparameters(),
         **optimizer,
     }
 

@@ -1,5 +1,6 @@
 """SequentialDistiller: one stage after another, with the reference between them."""
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -121,7 +122,9 @@ class SequentialDistiller(StudentModel):
         Raises:
             ValueError: As `Distiller.compile` does.
         """
-        self._compile_arguments = {"loss": loss, "loss_weights": loss_weights, "metrics": metrics, **kwargs}
+        # Not a dict: Keras would track the metrics in it as metrics of the sequence.
+        arguments = {"loss": loss, "loss_weights": loss_weights, "metrics": metrics, **kwargs}
+        self._compile_arguments: Callable[[], dict[str, Any]] = functools.partial(dict, **arguments)
         self._default_optimizer = optimizer
         for index in range(len(self.stages)):
             self._compile_stage(index)
@@ -131,7 +134,7 @@ class SequentialDistiller(StudentModel):
         stage, weight = self.stages[index], self.reference_weights[index]
         stage.distiller.attach_reference(self._reference if weight else None, weight)
         optimizer = stage.fresh_optimizer(self._default_optimizer)
-        stage.distiller.compile(optimizer=optimizer, **self._compile_arguments)
+        stage.distiller.compile(optimizer=optimizer, **self._compile_arguments())
         return stage.distiller
 
     def fit(
@@ -187,6 +190,10 @@ class SequentialDistiller(StudentModel):
                 )
                 history.append(stage.name, stage_history)
         return history
+
+    def train_on_batch(self, *args: Any, **kwargs: Any) -> Any:
+        """Raises: a sequence trains by `fit`, its single steps are those of a stage's distiller."""
+        raise ValueError("A sequence trains by `fit` alone. For single steps use `stages[0].distiller.train_on_batch`.")
 
     def _epochs_of_stages(self, epochs: int | Sequence[int] | None) -> list[int]:
         if epochs is None:

@@ -189,6 +189,7 @@ DATA = {
     "labels of rank 3": (X, np.zeros((8, 2, 2)), r"Received: y of shape \((8|None), 2, 2\)"),
     "one-hot of other classes": (X, np.eye(5)[Y], r"probabilities of shape \(batch, 4\)"),
     "soft labels above 1": (X, 2.0 * np.eye(4)[Y], "sum to 1"),
+    "fractions as class ids": (X, Y + 0.5, "Received: 8 labels"),
     "NaN labels": (X, np.full(8, np.nan), "Received: 8 labels"),
 }
 
@@ -290,6 +291,22 @@ def test_a_method_that_returns_no_loss_per_sample(values):
     distiller.compile("sgd", label_loss())
     with pytest.raises(ValueError, match=r"`distillation_loss` of Wrong must return a tensor of shape \(batch,\)"):
         distiller.fit(X, Y, verbose=0)
+
+
+def test_a_sequence_does_not_train_on_single_batches():
+    with pytest.raises(ValueError, match="A sequence trains by `fit` alone"):
+        sequence().train_on_batch(X, Y)
+
+
+def test_a_softmax_in_bfloat16_is_found():
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        teachers = [softmax("activation") for _ in range(5)]
+    finally:
+        keras.config.set_dtype_policy("float32")
+    for teacher in teachers:
+        with pytest.raises(ValueError, match="ends in a softmax"):
+            KD(teacher, dense(3))
 
 
 def test_a_sequence_must_be_compiled():

@@ -1,9 +1,12 @@
+import functools
+
 import keras
 import numpy as np
 import pytest
 from keras import ops
 
 import keras_smskd as smskd
+from keras_smskd.projectors import projector
 from tests.contract import counted
 from tests.models import (
     CLASSES,
@@ -323,3 +326,23 @@ def test_an_interrupted_run_leaves_models_that_train_on():
     assert len(distiller.fit(x, y, batch_size=4, verbose=0).epoch) == 2
     assert_same_weights(distiller.stages[0].distiller.teacher, teacher)
     assert all(variable.trainable for variable in distiller.stages[0].distiller.teacher.trainable_variables)
+
+
+def test_metrics_given_as_objects_are_reported_once():
+    x, y = vectors(16)
+    distiller = two_stages()
+    distiller.compile("sgd", label_loss(), metrics=[keras.metrics.SparseCategoricalAccuracy(name="right")])
+    distiller.fit(x, y, verbose=0)
+    assert sorted(distiller.evaluate(x, y, verbose=0, return_dict=True)) == ["loss", "right"]
+    assert len(distiller.evaluate(x, y, verbose=0)) == 2
+
+
+def test_the_plan_of_models_and_projectors_that_cannot_be_serialised():
+    teacher, student = subclassed(8), subclassed(3)
+    for model in (teacher, student):
+        object.__setattr__(model, "get_config", lambda: 1 / 0)
+    make = functools.partial(projector, activation=None)
+    stage = smskd.FitNetDistiller(teacher, student, layers={"hidden": "hidden"}, projector=make)
+    lines = []
+    smskd.SequentialDistiller([stage]).summary(print_fn=lines.append)
+    assert "hidden: hidden" in lines[0]

@@ -25,11 +25,8 @@ class AcrossStages:
             raise TypeError("`callbacks` must be a list of callbacks. Received: a `CallbackList`.")
         self.callbacks = [callback for callback in keras.tree.flatten(callbacks) if callback is not None]
         self.sequence = sequence
-        for callback in self.callbacks:
+        for callback in [*self.callbacks, *(own for stage in sequence.stages for own in stage.callbacks)]:
             _check(callback)
-        self.memories = [
-            (callback, dict(vars(callback))) for callback in self.callbacks if isinstance(callback, WITH_MEMORY)
-        ]
 
     def __enter__(self) -> "AcrossStages":
         self._notify("on_sequence_begin", self.sequence)
@@ -39,10 +36,11 @@ class AcrossStages:
         self._notify("on_sequence_end")
 
     def for_stage(self, index: int) -> list[keras.callbacks.Callback]:
-        """The callbacks of one stage: the run's, as new, then the stage's own."""
-        for callback, memory in self.memories:
-            vars(callback).update(memory)
-        return [self._wrapped(callback, index) for callback in self.callbacks] + self.sequence.stages[index].callbacks
+        """The callbacks of one stage: the run's, then the stage's own, all as new."""
+        own = self.sequence.stages[index].callbacks
+        for callback in [*self.callbacks, *own]:
+            _forget(callback)
+        return [*(self._wrapped(callback, index) for callback in self.callbacks), *own]
 
     def _wrapped(self, callback: keras.callbacks.Callback, index: int) -> keras.callbacks.Callback:
         if isinstance(callback, keras.callbacks.CSVLogger):
@@ -82,6 +80,13 @@ class OneTable(keras.callbacks.Callback):
 
     def on_train_end(self, logs: Any = None) -> None:
         self.logger.on_train_end(logs)
+
+
+def _forget(callback: keras.callbacks.Callback) -> None:
+    """Puts a callback with a memory back to what it was when first seen, in this run or an earlier one."""
+    if isinstance(callback, WITH_MEMORY):
+        vars(callback).setdefault("_when_first_seen", dict(vars(callback)))
+        vars(callback).update(vars(callback)["_when_first_seen"])
 
 
 def _check(callback: Any) -> None:

@@ -56,6 +56,7 @@ class DistillationTensorBoard(EpochHistograms):
     def on_sequence_begin(self, sequence: Any) -> None:
         """Describes a run of several stages."""
         self._sequence = sequence
+        self.stage = 0
         self._describe(sequence.plan())
 
     def on_sequence_end(self) -> None:

@@ -87,5 +87,5 @@ class ATDistiller(Distiller):
     def distillation_loss(self, teacher: Features, student: Features, y: Tensor) -> Tensor:
         return sum(at_loss(*pair, self.power, self.squared) for pair in self.pairs(teacher, student))
 
-    def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "power": self.power, "squared": self.squared}
+    def hyperparameters(self) -> dict[str, Any]:
+        return {**super().hyperparameters(), "power": self.power, "squared": self.squared}

@@ -33,7 +33,7 @@ class Distiller(TappedModel):
 
     where `label_loss` is the compiled loss. `sample_weight` and `class_weight` multiply every term. A training step
     runs the student once and the teacher once. `evaluate`, `predict`, `save`, `save_weights`, `load_weights` and
-    `export` are the student's alone: no teacher is called or saved.
+    `export` are the student's alone: no teacher is called or saved (the function `keras.saving.save_model` is not).
 
     A method is a subclass with a `distillation_loss`. The layers that it reads are declared in `layers`.
 
@@ -185,16 +185,24 @@ class Distiller(TappedModel):
     ) -> Tensor:
         """The weighted sum of the terms in a training step, otherwise the student's own loss."""
         if not isinstance(y_pred, dict):
-            return super().compute_loss(x, y, y_pred, sample_weight, training)
+            return self._evaluation_loss(x, y, y_pred, sample_weight, training)
         batch_size = ops.shape(y_pred[LOGITS])[0]
         self._data_check.step(y, batch_size)
         # Before the teacher is called, so that the losses are the student's own.
-        loss = sum(ops.cast(ops.sum(own_loss), precision()) for own_loss in self.losses)
         share_of_replica = self._mean.of(ops.ones((), precision()), batch_size)
+        loss = self._regularization() * share_of_replica
         for term, weight, value in self._weighted_terms(x, y, y_pred, sample_weight):
             loss += weight * value
             self._terms[term].update_state(value / share_of_replica, batch_size)
         return loss
+
+    def _regularization(self) -> Tensor:
+        """The student's own losses: regularisation and what its layers add."""
+        return sum((ops.cast(ops.sum(loss), precision()) for loss in self.losses), start=ops.zeros((), precision()))
+
+    def _evaluation_loss(self, x: Any, y: Tensor, y_pred: Tensor, *args: Any) -> Tensor:
+        """The student's own loss, bit for bit; without a label loss its regularisation alone."""
+        return self._regularization() if self._label_loss is None else super().compute_loss(x, y, y_pred, *args)
 
     def _weighted_terms(
         self, x: Any, y: Tensor, student: Features, sample_weight: Tensor
@@ -227,24 +235,13 @@ class Distiller(TappedModel):
         """Results of all metrics; a term of the loss is among them only where it was computed."""
         hidden = set(TERMS) if self._mode == "test" else set()
         hidden |= set(REFERENCE_TERMS) if self.reference is None else set()
-        hidden |= {LABEL_TERM} if self._label_loss is None else set()
+        if self._label_loss is None:
+            hidden |= {LABEL_TERM, "loss"} if self._mode == "test" else {LABEL_TERM}
         return {name: result for name, result in super().get_metrics_result().items() if name not in hidden}
 
-    def get_config(self) -> dict[str, Any]:
-        config = {
-            "name": self.name,
-            "teacher": keras.saving.serialize_keras_object(self.teacher),
-            "student": keras.saving.serialize_keras_object(self.student),
+    def hyperparameters(self) -> dict[str, Any]:
+        """The numbers, strings and booleans that the distiller was made with; a method adds its own."""
+        return {
             "label_weight": float(self.label_weight.numpy()),
             "distillation_weight": float(self.distillation_weight.numpy()),
         }
-        return {**config, "layers": dict(self.layer_pairs)} if self.layer_pairs else config
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any]) -> "Distiller":
-        return cls(**{name: _deserialized(value) for name, value in config.items()})
-
-
-def _deserialized(value: Any) -> Any:
-    is_serialized = isinstance(value, dict) and "class_name" in value
-    return keras.saving.deserialize_keras_object(value) if is_serialized else value

@@ -98,5 +98,5 @@ class DKDDistiller(Distiller):
     def distillation_loss(self, teacher: Features, student: Features, y: Tensor) -> Tensor:
         return dkd_loss(teacher["logits"], student["logits"], y, self.temperature, self.alpha, self.beta)
 
-    def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "temperature": self.temperature, "alpha": self.alpha, "beta": self.beta}
+    def hyperparameters(self) -> dict[str, Any]:
+        return {**super().hyperparameters(), "temperature": self.temperature, "alpha": self.alpha, "beta": self.beta}

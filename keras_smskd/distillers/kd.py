@@ -64,5 +64,5 @@ class KDDistiller(Distiller):
     def distillation_loss(self, teacher: Features, student: Features, y: Tensor) -> Tensor:
         return kd_loss(teacher["logits"], student["logits"], self.temperature)
 
-    def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "temperature": self.temperature}
+    def hyperparameters(self) -> dict[str, Any]:
+        return {**super().hyperparameters(), "temperature": self.temperature}

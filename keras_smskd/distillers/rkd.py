@@ -123,9 +123,9 @@ class RKDDistiller(Distiller):
             for pair in self.pairs(teacher, student)
         )
 
-    def get_config(self) -> dict[str, Any]:
+    def hyperparameters(self) -> dict[str, Any]:
         return {
-            **super().get_config(),
+            **super().hyperparameters(),
             "distance_weight": self.distance_weight,
             "angle_weight": self.angle_weight,
             "squared": self.squared,

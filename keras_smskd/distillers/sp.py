@@ -84,5 +84,5 @@ class SPDistiller(Distiller):
     def distillation_loss(self, teacher: Features, student: Features, y: Tensor) -> Tensor:
         return sum(sp_loss(*pair, self.order) for pair in self.pairs(teacher, student))
 
-    def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "order": self.order}
+    def hyperparameters(self) -> dict[str, Any]:
+        return {**super().hyperparameters(), "order": self.order}

@@ -99,3 +99,25 @@ class TappedModel(StudentModel):
     def non_trainable_weights(self) -> list[Any]:
         trained = {id(weight) for weight in self.trainable_weights}
         return [weight for weight in self.weights if id(weight) not in trained]
+
+    def hyperparameters(self) -> dict[str, Any]:
+        """The numbers, strings and booleans that a method was made with."""
+        return {}
+
+    def get_config(self) -> dict[str, Any]:
+        config = {
+            "name": self.name,
+            "teacher": keras.saving.serialize_keras_object(self.teacher),
+            "student": keras.saving.serialize_keras_object(self.student),
+            **self.hyperparameters(),
+        }
+        return {**config, "layers": dict(self.layer_pairs)} if self.layer_pairs else config
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> "TappedModel":
+        return cls(**{name: _deserialized(value) for name, value in config.items()})
+
+
+def _deserialized(value: Any) -> Any:
+    is_serialized = isinstance(value, dict) and "class_name" in value
+    return keras.saving.deserialize_keras_object(value) if is_serialized else value

@@ -104,3 +104,23 @@ def test_a_stage_may_have_callbacks_of_its_own():
     distiller.compile("sgd", label_loss())
     distiller.fit(*vectors(8), epochs=2, verbose=0)
     assert seen == [2, 3]
+
+
+def test_the_best_value_is_forgotten_from_run_to_run_and_in_callbacks_of_a_stage(tmp_path):
+    seen = []
+
+    class Checkpoint(keras.callbacks.ModelCheckpoint):
+        def on_train_begin(self, logs=None):
+            super().on_train_begin(logs)
+            seen.append(self.best)
+
+    teacher, student = dense(8), dense(3)
+    own = Checkpoint(tmp_path / "own.keras", monitor="loss", save_best_only=True)
+    runs = Checkpoint(tmp_path / "run.keras", monitor="loss", save_best_only=True)
+    stages = [smskd.Stage(smskd.KDDistiller(teacher, student), callbacks=[own]) for _ in range(2)]
+    distiller = smskd.SequentialDistiller(stages)
+    distiller.compile("sgd", label_loss())
+    for _ in range(2):
+        distiller.fit(*vectors(8), verbose=0, callbacks=[runs])
+    assert len(seen) == 8
+    assert len(set(seen)) == 1

@@ -15,7 +15,7 @@ def model(width):
     return keras.Sequential(
         [
             keras.Input((6,)),
-            keras.layers.Dense(width, activation="tanh", name="hidden"),
+            keras.layers.Dense(width, activation="tanh", name="hidden", kernel_regularizer="l2"),
             keras.layers.Dense(width, name="second"),
             keras.layers.Dense(4),
         ]

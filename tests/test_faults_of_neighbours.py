@@ -82,7 +82,7 @@ def test_without_labels_the_teacher_teaches_alone():
     distiller.attach_reference(Reference(distiller.student, weighting="uniform"))
     distiller.compile(keras.optimizers.SGD(0.5))
     logs = distiller.fit(x, epochs=5, verbose=0, validation_data=(x, np.zeros(16))).history
-    assert not [name for name in logs if name.startswith("val_")]
+    assert logs["val_loss"] == [0.0] * 5  # The student's own loss: it has no regularisation, and no label loss.
     assert logs["distillation_loss"][-1] < logs["distillation_loss"][0]
     assert "label_loss" not in logs
     needs_labels = smskd.DKDDistiller(dense(8), dense(3), label_weight=0.0)

@@ -235,8 +235,7 @@ class Distiller(TappedModel):
         """Results of all metrics; a term of the loss is among them only where it was computed."""
         hidden = set(TERMS) if self._mode == "test" else set()
         hidden |= set(REFERENCE_TERMS) if self.reference is None else set()
-        if self._label_loss is None:
-            hidden |= {LABEL_TERM, "loss"} if self._mode == "test" else {LABEL_TERM}
+        hidden |= {LABEL_TERM} if self._label_loss is None else set()
         return {name: result for name, result in super().get_metrics_result().items() if name not in hidden}
 
     def hyperparameters(self) -> dict[str, Any]:

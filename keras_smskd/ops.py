@@ -49,8 +49,12 @@ def softened_divergence(teacher: Tensor, student: Tensor, temperature: float) ->
     """
     log_teacher = ops.log_softmax(teacher / temperature, axis=-1)
     log_student = ops.log_softmax(student / temperature, axis=-1)
-    divergence = ops.sum(ops.exp(log_teacher) * (log_teacher - log_student), axis=-1)
-    return temperature**2 * divergence
+    return temperature**2 * divergence(log_teacher, log_student)
+
+
+def divergence(log_teacher: Tensor, log_student: Tensor) -> Tensor:
+    """`KL(teacher || student)` of probabilities given by their logarithms, over the last axis."""
+    return ops.sum(ops.exp(log_teacher) * (log_teacher - log_student), axis=-1)
 
 
 def dense_labels(y: Tensor, logits: Tensor) -> Tensor:

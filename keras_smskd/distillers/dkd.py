@@ -8,7 +8,7 @@ from keras import ops
 from keras_smskd.checks import check_positive, check_weight
 from keras_smskd.distillers.distiller import Distiller
 from keras_smskd.features import Features
-from keras_smskd.ops import dense_labels
+from keras_smskd.ops import dense_labels, divergence
 
 Tensor = Any
 
@@ -24,8 +24,8 @@ def dkd_loss(
     target = ops.one_hot(ops.argmax(labels, axis=-1), teacher.shape[-1], dtype="bool")
     teacher_split, teacher_others = _decouple(teacher / temperature, target)
     student_split, student_others = _decouple(student / temperature, target)
-    target_divergence = _divergence(teacher_split, student_split)
-    others_divergence = _divergence(teacher_others, student_others)
+    target_divergence = divergence(teacher_split, student_split)
+    others_divergence = divergence(teacher_others, student_others)
     return temperature**2 * (alpha * target_divergence + beta * others_divergence)
 
 
@@ -36,10 +36,6 @@ def _decouple(logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
     log_target = ops.sum(ops.where(target, log_probabilities, 0.0), axis=-1)
     log_others = ops.logsumexp(ops.where(target, LOWEST, log_probabilities), axis=-1)
     return ops.stack([log_target, log_others], axis=-1), ops.log_softmax(others, axis=-1)
-
-
-def _divergence(log_teacher: Tensor, log_student: Tensor) -> Tensor:
-    return ops.sum(ops.exp(log_teacher) * (log_teacher - log_student), axis=-1)
 
 
 @keras.saving.register_keras_serializable("keras_smskd")

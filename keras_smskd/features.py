@@ -2,6 +2,7 @@
 
 import difflib
 import functools
+import re
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -161,15 +162,26 @@ def input_specs(model: keras.Model) -> Any:
 
 
 def find_layer(model: keras.Model, path: str, role: str) -> keras.Layer:
-    """Returns the layer at `path`, one name for every nested model on the way."""
+    """Returns the layer at `path`, one name for every nested model on the way.
+
+    The number that Keras puts behind the name of an unnamed layer differs from process to process and may be left out.
+    """
     if not isinstance(path, str):
         raise TypeError(f"A layer of the {role} must be named by a string. Received: {path} (of type {type(path)}).")
     layer: keras.Layer = model
     for name in path.split("/"):
-        layer = next((child for child in sublayers(layer) if child.name == name), None)
+        layer = _child(layer, name)
         if layer is None:
             raise ValueError(_unknown_layer(model, path, role))
     return layer
+
+
+def _child(layer: keras.Layer, name: str) -> keras.Layer | None:
+    """The layer of that name directly inside another one, else the only one of that name with a number behind it."""
+    children = sublayers(layer)
+    numbered = [child for child in children if re.fullmatch(rf"{re.escape(name)}_\d+", child.name)]
+    alone = numbered[0] if len(numbered) == 1 else None
+    return next((child for child in children if child.name == name), alone)
 
 
 def sublayers(layer: keras.Layer) -> list[keras.Layer]:

@@ -117,6 +117,11 @@ class Reference:
         self.model = freeze_copy(student, student_factory)
         self.logits = FeatureExtractor(self.model, [], "reference")
 
+    def check_labels(self, x: Any, y: Any) -> None:
+        """Misses labels before the first stage, where the weighting needs them only in the second."""
+        if y is None and self.weighting is tcp_weighting and hasattr(x, "shape"):
+            raise ValueError("`y` must be given with `weighting='tcp'`. Received: y=None. Without labels: 'uniform'.")
+
     def update(self) -> None:
         """Takes over the weights that the student has now."""
         self.model.set_weights(self.student.get_weights())

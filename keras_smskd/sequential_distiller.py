@@ -171,6 +171,8 @@ class SequentialDistiller(StudentModel):
         if not self.compiled:
             raise ValueError("You must call `compile()` before calling `fit()`.")
         self._epochs = self._epochs_of_stages(epochs)
+        if self._reference:
+            self._reference.check_labels(x, y)
         history = self.history = SequentialHistory()
         with AcrossStages(callbacks, self) as across:
             for index, stage in enumerate(self.stages):

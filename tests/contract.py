@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings, strategies
 from keras import ops
 
 from tests import expected
-from tests.autodiff import value_and_gradients
+from tests.autodiff import evaluate, value_and_gradients
 from tests.models import CLASSES, Counter, assert_same_weights, convolutional, images, label_loss, weights_of
 
 
@@ -43,7 +43,7 @@ class DistillerContract:
 
     def test_values_are_those_of_the_paper(self):
         teacher, student, y = self.features()
-        received = ops.convert_to_numpy(self.loss(*map(ops.convert_to_tensor, (teacher, student, y))))
+        received = evaluate(self.loss, teacher, student, y)
         assert received.shape in ((5,), ())
         np.testing.assert_allclose(received, self.expected(teacher.astype(float), student.astype(float), y), rtol=2e-4)
 
@@ -61,16 +61,16 @@ class DistillerContract:
 
     def test_nothing_to_learn_from_an_equal(self):
         _, student, y = self.features()
-        loss = ops.convert_to_numpy(self.loss(*map(ops.convert_to_tensor, (student, student, y))))
+        loss = evaluate(self.loss, student, student, y)
         np.testing.assert_allclose(loss, 0.0, atol=1e-5)
         np.testing.assert_allclose(self.gradient(student, student, y), 0.0, atol=1e-5)
 
     def test_order_of_the_batch_does_not_matter(self):
         teacher, student, y = self.features()
         order = np.array([3, 0, 4, 1, 2])
-        straight = self.loss(*map(ops.convert_to_tensor, (teacher, student, y)))
-        shuffled = self.loss(*(ops.convert_to_tensor(array[order]) for array in (teacher, student, y)))
-        straight, shuffled = (np.broadcast_to(ops.convert_to_numpy(loss), (5,)) for loss in (straight, shuffled))
+        straight = evaluate(self.loss, teacher, student, y)
+        shuffled = evaluate(self.loss, *(array[order] for array in (teacher, student, y)))
+        straight, shuffled = (np.broadcast_to(loss, (5,)) for loss in (straight, shuffled))
         np.testing.assert_allclose(straight[order], shuffled, rtol=1e-4, atol=1e-6)
 
     def draw_shapes(self, draw):
@@ -101,7 +101,7 @@ class DistillerContract:
         teacher, student = ((scale * generator.normal(size=(batch_size, *shape))).astype(dtype) for shape in shapes)
         teacher, student = (features.astype("float32") for features in (teacher, student))
         y = generator.integers(0, min(CLASSES, shapes[0][-1]), batch_size)
-        received = ops.convert_to_numpy(self.loss(*map(ops.convert_to_tensor, (teacher, student, y))))
+        received = evaluate(self.loss, teacher, student, y)
         assert np.isfinite(received).all()
         assert np.isfinite(self.gradient(teacher, student, y)).all()
         with np.errstate(all="ignore"), warnings.catch_warnings():
@@ -128,7 +128,7 @@ class DistillerContract:
         elif case == "one zero sample":
             student[0] = 0
             teacher[1] = 0
-        loss = ops.convert_to_numpy(self.loss(*map(ops.convert_to_tensor, (teacher, student, y))))
+        loss = evaluate(self.loss, teacher, student, y)
         gradient = self.gradient(teacher, student, y)
         assert np.abs(loss).max() < 1e7
         assert np.abs(gradient).max() < 1e5

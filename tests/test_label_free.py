@@ -60,7 +60,12 @@ def test_two_stages_with_a_uniform_reference():
     assert second.history["distillation_loss"][-1] < second.history["distillation_loss"][0]
 
 
-def test_tcp_needs_labels():
+def test_tcp_misses_labels_before_the_first_step():
     x, _ = vectors()
+    distiller = two_stages("tcp")
+    weights = weights_of(distiller.student)
+    with pytest.raises(ValueError, match="`y` must be given with `weighting='tcp'`"):
+        distiller.fit(x, epochs=1, verbose=0)
+    assert_same_weights(distiller.student, weights)
     with pytest.raises(ValueError, match="Labels are needed.*Without labels use a method and a weighting without TCP"):
-        two_stages("tcp").fit(x, epochs=1, verbose=0)
+        distiller.fit(((x[:8],) for _ in range(9)), steps_per_epoch=1, epochs=1, verbose=0)

@@ -74,9 +74,9 @@ class AttentionDistiller(MaskedDistiller):
 
     Attention `(batch, heads, length, length)`, of the same length in teacher and student, and without `merge_heads` of
     as many heads. In a model with `keras.layers.MultiHeadAttention` it is the output of that layer's softmax, a
-    path such as `"attention/softmax"`, and so probabilities. Keras numbers these names, `"softmax_1"` and so on; an
-    error says which there are. On all three backends the layer computes its softmax only with `dropout` above 0, or
-    called with `return_attention_scores=True`; otherwise it takes a fused operation, which has no scores to read.
+    path such as `"attention/softmax"` (the number that Keras puts behind the name may be left out), and so
+    probabilities. On all three backends the layer computes its softmax only with `dropout` above 0, or called with
+    `return_attention_scores=True`; otherwise it takes a fused operation, which has no scores to read.
 
     Args:
         teacher: The model to learn from.

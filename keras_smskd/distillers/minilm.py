@@ -50,7 +50,7 @@ class MiniLMDistiller(MaskedDistiller):
     Of each block two layers: its attention `(batch, heads, length, length)` and its values `(batch, length, heads,
     size)`. Teacher and student must have as many heads and the same length, sizes may differ. Of a
     `keras.layers.MultiHeadAttention` these are paths such as `"attention/softmax"` and `"attention/value"`; see
-    `AttentionDistiller` for when there is such a softmax, and for its name.
+    `AttentionDistiller` for when there is such a softmax.
 
     Args:
         teacher: The model to learn from.

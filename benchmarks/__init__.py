@@ -1,0 +1,1 @@
+"""Measurements of keras_smskd: what every number that the documentation states was measured with."""

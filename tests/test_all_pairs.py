@@ -1,0 +1,79 @@
+"""Any two methods join in one stage, for one step."""
+
+import functools
+import itertools
+
+import keras
+import numpy as np
+import pytest
+from keras import layers
+
+import keras_smskd as smskd
+from benchmarks.every_method import METHODS, make
+from tests.models import CLASSES, images, label_loss
+
+SAMPLES = 8
+NOT_EQUAL_TO_SUM = {
+    "CRD": "its negatives are drawn",
+    "MGD": "what it masks is drawn",
+    "SSKD": "the views that it adds count in the student's batch normalisation",
+}
+
+
+def model(width):
+    """Images in, maps, tokens that attend to each other, features `pool`, logits out: what any method may read."""
+    x = inputs = keras.Input((8, 8, 1))
+    x = layers.Conv2D(width, 3, padding="same", name="stage1")(x)
+    x = layers.BatchNormalization(name="normalization")(x)
+    x = layers.Conv2D(width, 3, strides=2, activation="relu", padding="same", name="stage2")(layers.ReLU()(x))
+    tokens = layers.Reshape((16, width), name="tokens")(x)
+    attend = layers.MultiHeadAttention(2, width // 2, name="attention")
+    attended, _ = attend(tokens, tokens, return_attention_scores=True)
+    x = layers.Add()([x, layers.Reshape((4, 4, width))(attended)])
+    x = layers.Conv2D(2 * width, 3, activation="relu", padding="same", name="stage3")(x)
+    x = layers.GlobalAveragePooling2D(name="pool")(x)
+    return keras.Model(inputs, layers.Dense(CLASSES, name="head")(x))
+
+
+@functools.cache
+def distillers():
+    """A distiller of every method, all of the same models."""
+    keras.utils.set_random_seed(0)
+    teacher = model(8)
+    student = smskd.reuse_classifier(teacher, model(4), layers={"stage3": "stage3"})
+    return {method: make(method, teacher, student, SAMPLES, SAMPLES) for method in METHODS}
+
+
+@functools.cache
+def loss_of(*methods):
+    """The distillation loss of a step that moves nothing, of methods of equal weight."""
+    joint = smskd.JointDistiller([distillers()[method] for method in methods], weights=[1.0] * len(methods))
+    joint.compile(keras.optimizers.SGD(0.0), label_loss(), run_eagerly=True)
+    x, y = images(SAMPLES)
+    x = {"inputs": x, "index": np.arange(SAMPLES)} if joint.needs_index else x
+    return joint.train_on_batch(x, y, return_dict=True)["distillation_loss"]
+
+
+def lines():
+    """Seven methods or fewer at once, so that any two meet: the lines of the affine plane of 7 x 7 points."""
+    slopes = [[[7 * x + (slope * x + start) % 7 for x in range(7)] for start in range(7)] for slope in range(7)]
+    verticals = [[7 * x + y for y in range(7)] for x in range(7)]
+    chosen = [[METHODS[point] for point in line if point < len(METHODS)] for line in sum(slopes, verticals)]
+    return [tuple(line) for line in chosen if len(line) > 1]
+
+
+PAIRS = list(itertools.combinations(METHODS, 2))
+GROUPS = lines() if keras.backend.backend() == "jax" else PAIRS  # A step that is not compiled is slow there.
+
+
+def test_any_two_methods_meet():
+    met = {frozenset(pair) for group in GROUPS for pair in itertools.combinations(group, 2)}
+    assert met == set(map(frozenset, PAIRS))
+
+
+@pytest.mark.parametrize("methods", GROUPS, ids="+".join)
+def test_methods_join(methods):
+    loss = loss_of(*methods)
+    assert loss > 0
+    if not set(methods) & set(NOT_EQUAL_TO_SUM):
+        np.testing.assert_allclose(loss, sum(loss_of(method) for method in methods), rtol=1e-3)

@@ -98,14 +98,14 @@ def check_weighting(weights: Tensor, logits: Tensor) -> None:
         )
 
 
-def check_distillation_loss(losses: list[Tensor], method: str) -> None:
+def check_distillation_loss(losses: list[Tensor], logits: Tensor, method: str) -> None:
     """Raises unless a method returned a loss for every sample, or one for all, towards each teacher."""
     for loss in losses:
         shape = getattr(loss, "shape", None)
-        if shape is None or len(shape) > 1:
+        if shape is None or len(shape) > 1 or shape[0:1] not in ((), (None,), logits.shape[0:1]):
             raise ValueError(
                 f"`distillation_loss` of {method} must return a tensor of shape (batch,), or a scalar. "
-                f"Received: {loss!r}"
+                f"Received: {loss!r} for logits of shape {tuple(logits.shape)}."
             )
 
 

@@ -36,13 +36,18 @@ def check_distillers(name: str, distillers: Any) -> None:
     for distiller in distillers:
         if not hasattr(distiller, "distillation_loss"):
             raise TypeError(f"`{name}` must hold distillers. Received: {distiller!r} (of type {type(distiller)})")
-        for role in ("teacher", "student"):
-            model, first = getattr(distiller, role), getattr(distillers[0], role)
-            if model is not first or len(distiller.teachers) != len(distillers[0].teachers):
+        for role in ("teachers", "student"):
+            models, first = (keras.tree.flatten(getattr(each, role)) for each in (distiller, distillers[0]))
+            if list(map(id, models)) != list(map(id, first)):
                 raise ValueError(
-                    f"`{name}` must share one {role}. Received: {distillers[0].method} with '{first.name}' and "
-                    f"{distiller.method} with '{model.name}', which is another object."
+                    f"`{name}` must share one {role.removesuffix('s')}, or the same teachers in one order. Received: "
+                    f"{distillers[0].method} with {_names(first)} and {distiller.method} with {_names(models)}, which "
+                    "is another object."
                 )
+
+
+def _names(models: Sequence[keras.Model]) -> str:
+    return ", ".join(f"'{model.name}'" for model in models)
 
 
 def check_classifiers(*extractors: FeatureExtractor) -> int:

@@ -149,6 +149,11 @@ def attention(features: Tensor, power: float = 2) -> Tensor:
     return normalize(flatten(ops.mean(ops.power(features, power), axis=channel_axis())))
 
 
+def mean_square(difference: Tensor) -> Tensor:
+    """Mean of the squares of all entries of a sample, `(batch,)`."""
+    return ops.mean(ops.square(flatten(difference)), axis=-1)
+
+
 def mean_of_kept(values: Tensor, mask: Tensor = None) -> Tensor:
     """Rows `(batch,)` whose mean is that of all `values`, `(batch, ...)`, where `mask` is 1."""
     axes = tuple(range(1, len(values.shape)))

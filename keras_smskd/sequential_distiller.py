@@ -7,6 +7,7 @@ from typing import Any
 import keras
 
 from keras_smskd import checks, model_checks
+from keras_smskd.cache import as_cache
 from keras_smskd.callbacks.across_stages import AcrossStages
 from keras_smskd.distillers import Distiller
 from keras_smskd.history import SequentialHistory
@@ -145,6 +146,8 @@ class SequentialDistiller(StudentModel):
         epochs: int | Sequence[int] | None = None,
         verbose: Any = "auto",
         callbacks: Any = None,
+        *,
+        cache: Any = None,
         **kwargs: Any,
     ) -> SequentialHistory:
         """Trains the student through all stages, with the arguments and data sources of `keras.Model.fit`.
@@ -160,6 +163,8 @@ class SequentialDistiller(StudentModel):
             callbacks: List of callbacks. They see every stage as one `fit` whose epochs continue those of the stage
                 before; what a Keras callback remembers (the best value so far) starts anew in each stage, so
                 `EarlyStopping` ends a stage, and `ModelCheckpoint` with one file holds the best of the last stage.
+            cache: True, a directory or a `Cache`: what the teachers output is computed once, before the first stage,
+                what the reference outputs at the start of each stage, and fed with the batches.
             **kwargs: Further arguments of `keras.Model.fit`, all but `initial_epoch`.
 
         Returns:
@@ -173,7 +178,8 @@ class SequentialDistiller(StudentModel):
         self._epochs = self._epochs_of_stages(epochs)
         if self._reference:
             self._reference.check_labels(x, y)
-        history = self.history = SequentialHistory()
+        history, cache = SequentialHistory(), as_cache(cache)
+        self.history = history
         with AcrossStages(callbacks, self) as across:
             for index, stage in enumerate(self.stages):
                 if verbose:
@@ -181,6 +187,7 @@ class SequentialDistiller(StudentModel):
                 if self._reference and self.reference_weights[index]:
                     self._reference.update()
                 stage.distiller.first_epoch = len(history.epoch)
+                stage.distiller.also_cached = self._layers_of(stage.distiller.teachers)
                 stage_history = self._compile_stage(index).fit(
                     x,
                     y,
@@ -189,10 +196,16 @@ class SequentialDistiller(StudentModel):
                     epochs=len(history.epoch) + self._epochs[index],
                     verbose=verbose,
                     callbacks=across.for_stage(index),
+                    cache=cache,
                     **kwargs,
                 )
                 history.append(stage.name, stage_history)
         return history
+
+    def _layers_of(self, teachers: Sequence[keras.Model]) -> list[str]:
+        """The layers that the stages read of certain teachers."""
+        distillers = [stage.distiller for stage in self.stages if stage.distiller.teachers == teachers]
+        return sorted({path for distiller in distillers for path, _ in distiller.matched_layers})
 
     def train_on_batch(self, *args: Any, **kwargs: Any) -> Any:
         """Raises: a sequence trains by `fit`, its single steps are those of a stage's distiller."""

@@ -19,10 +19,11 @@ class DistillerContract:
     A subclass defines `make(teacher, student, **arguments)`, the distiller; `loss(teacher, student, y)`, the pure loss
     with the same hyperparameters; `expected(teacher, student, y)`, the same in NumPy; `shapes`, feature shapes of
     teacher and student without the batch, of which an axis of one size stands for "the same in both"; `layer`, the
-    layer of `tests.models.convolutional` that is read.
+    layer of `tests.models.convolutional` that is read; `scales`, how large the features get.
     """
 
     layer = "logits"
+    scales = (0.1, 1, 30)
 
     def make(self, teacher, student, **arguments):
         raise NotImplementedError
@@ -95,7 +96,7 @@ class DistillerContract:
         shapes, batch_size = self.draw_shapes(draw), draw(strategies.integers(1, 6))
         dtype, scale = (
             draw(strategies.sampled_from(["float32", "float16"])),
-            draw(strategies.sampled_from([0.1, 1, 30])),
+            draw(strategies.sampled_from(self.scales)),
         )
         generator = np.random.default_rng(draw(strategies.integers(0, 99)))
         teacher, student = ((scale * generator.normal(size=(batch_size, *shape))).astype(dtype) for shape in shapes)

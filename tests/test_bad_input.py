@@ -286,7 +286,14 @@ def test_weighting_of_the_wrong_shape(weights):
         distiller.fit(X, Y, verbose=0)
 
 
-@pytest.mark.parametrize("values", [lambda logits: logits, lambda logits: None], ids=["matrix", "nothing"])
+WRONG_LOSSES = {
+    "matrix": lambda logits: logits,
+    "nothing": lambda logits: None,
+    "of classes": lambda logits: keras.ops.mean(logits, axis=0),
+}
+
+
+@pytest.mark.parametrize("values", WRONG_LOSSES.values(), ids=WRONG_LOSSES)
 def test_a_method_that_returns_no_loss_per_sample(values):
     class Wrong(smskd.Distiller):
         def distillation_loss(self, teacher, student, y):

@@ -130,6 +130,14 @@ def test_the_softmax_of_keras_gives_the_attention():
     np.testing.assert_allclose(loss, expected.attention_scores(*probabilities, x["padding_mask"]).mean(), rtol=1e-3)
 
 
+def test_a_mask_has_an_entry_for_each_token():
+    inputs = {name: keras.Input((size,), name=name) for name, size in (("tokens", 6), ("flag", 1))}
+    states = layers.Reshape((6, 1), name="states")(inputs["tokens"] * inputs["flag"])
+    teacher, student = (keras.Model(inputs, layers.Dense(3)(layers.Flatten()(states))) for _ in range(2))
+    with pytest.raises(ValueError, match=r"`mask` must .* an entry for each of 6 tokens.*mask='flag'"):
+        HiddenDistiller(teacher, keras.models.clone_model(student), layers={"states": "states"}, mask="flag")
+
+
 def test_the_number_that_keras_puts_behind_a_name_may_be_left_out():
     distiller = METHODS["MiniLM, attention"](encoder(16, dropout=0.1), encoder(8, dropout=0.1))
     reloaded = MiniLMDistiller.from_config(distiller.get_config())

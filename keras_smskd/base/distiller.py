@@ -7,9 +7,9 @@ import keras
 
 from keras_smskd import checks, model_checks
 from keras_smskd.base.arguments import KeptArguments
+from keras_smskd.base.caching import Caching
 from keras_smskd.base.data_check import DataCheck
 from keras_smskd.base.epoch_counter import EpochCounter, in_front
-from keras_smskd.base.weighted_terms import WeightedTerms
 from keras_smskd.features import Features
 from keras_smskd.losses import as_loss
 
@@ -17,7 +17,7 @@ Tensor = Any
 Model: TypeAlias = keras.Model | None
 
 
-class Distiller(KeptArguments, WeightedTerms):
+class Distiller(KeptArguments, Caching):
     """Trains a student from a teacher by one method; the base class of all methods.
 
     Formula:
@@ -141,9 +141,25 @@ class Distiller(KeptArguments, WeightedTerms):
         epochs: int = 1,
         verbose: Any = "auto",
         callbacks: Any = None,
+        *,
+        cache: Any = None,
         **kwargs: Any,
     ) -> keras.callbacks.History:
         """Trains the student, as `keras.Model.fit` does, with all of its arguments and data sources.
+
+        Args:
+            x: Training data, as the further arguments.
+            y: Labels: class ids, one-hot or soft.
+            batch_size: Samples per step.
+            epochs: Number of epochs.
+            verbose: As in `keras.Model.fit`.
+            callbacks: List of callbacks.
+            cache: True, a directory or a `Cache`: what the teachers output is computed once, before the first epoch,
+                and fed with the batches.
+            **kwargs: Further arguments of `keras.Model.fit`.
+
+        Returns:
+            The history.
 
         Raises:
             ValueError: If labels are no classes of the models, or if the batches are too small for the method: before
@@ -152,7 +168,9 @@ class Distiller(KeptArguments, WeightedTerms):
         checks.check_count("epochs", epochs)
         self._data_check.array(y, batch_size or 32)
         callbacks = in_front(callbacks, EpochCounter(self), self._data_check)
-        return super().fit(self._with_index(x), y, batch_size, epochs, verbose, callbacks, **kwargs)
+        arguments = {"epochs": epochs, "verbose": verbose, "callbacks": callbacks, **kwargs}
+        with self._with_knowledge(self._with_index(x), cache, batch_size, arguments) as arguments:
+            return super().fit(y=y, batch_size=batch_size, **arguments)
 
     def train_on_batch(self, x: Any, y: Any = None, *args: Any, **kwargs: Any) -> Any:
         """Trains on one batch, as `keras.Model.train_on_batch` does."""

@@ -26,23 +26,28 @@ class MaskedDistiller(Distiller):
     kind = "feature"
     reads = "sequences"
 
+    length_axis = 0
+    """The axis of a feature, without the batch, along which its tokens lie."""
+
     def __init__(self, teacher: Model = None, student: Model = None, *, mask: str | None = None, **kwargs: Any) -> None:
         super().__init__(teacher, student, **kwargs)
-        self.mask = check_mask(mask, self.student)
+        self.mask = check_mask(mask, self.student, self.shape_pairs[0][1][self.length_axis])
 
     def kept(self, student: Features) -> Tensor:
         """The mask of a batch, or None."""
         return None if self.mask is None else student["inputs"][self.mask]
 
 
-def check_mask(mask: str | None, student: keras.Model) -> str | None:
+def check_mask(mask: str | None, student: keras.Model, length: int) -> str | None:
     """Returns `mask` if it is None, or names an input of the student with an entry for each token."""
     inputs = input_specs(student)
     inputs = inputs if isinstance(inputs, dict) else {}
-    if mask is not None and (mask not in inputs or len(inputs[mask].shape) != 2):
+    fits = mask in inputs and len(inputs[mask].shape) == 2 and inputs[mask].shape[1] in (None, length)
+    if mask is not None and not fits:
         shapes = {name: tuple(spec.shape) for name, spec in inputs.items()}
         raise ValueError(
-            "`mask` must name an input of shape (batch, length) of a student that takes a dict of inputs, or be None. "
-            f"Received: mask={mask!r} for the student '{student.name}' with the named inputs {shapes}."
+            "`mask` must name an input of shape (batch, length) of a student that takes a dict of inputs, with an "
+            f"entry for each of {length} tokens, or be None. Received: mask={mask!r} for the student "
+            f"'{student.name}' with the named inputs {shapes}."
         )
     return mask

@@ -8,6 +8,7 @@ import keras
 import numpy as np
 
 from keras_smskd import checks, model_checks
+from keras_smskd.base.batch import Batch
 from keras_smskd.base.teachers import Teachers
 from keras_smskd.features import LOGITS, FeatureExtractor, Features
 from keras_smskd.layouts import LAYOUTS, as_they_come
@@ -16,7 +17,7 @@ from keras_smskd.student_model import StudentModel
 Tensor = Any
 Pairs = list[tuple[Any, Any]]
 
-INPUTS, INDEX, VIEWS = "inputs", "index", "views"
+VIEWS = "views"
 
 
 class TappedModel(StudentModel):
@@ -105,13 +106,10 @@ class TappedModel(StudentModel):
 
     def call(self, x: Any, training: bool | None = None) -> Any:
         """The student's outputs; inside a training step its features as well, from the same forward pass."""
-        x, _ = self._split(x)
+        inputs = self._batch(x).inputs
         if self._mode == "train":
-            return self._views_of(x, lambda x: [self._student_features(x, training=training)])[0]
-        return super().call(x, training=training)
-
-    def _features_of_teachers(self, x: Any) -> list[Features]:
-        return self._views_of(x, self._teachers)
+            return self._views_of(inputs, lambda x: [self._student_features(x, training=training)])[0]
+        return super().call(inputs, training=training)
 
     def _views_of(self, x: Any, extract: Callable[[Any], list[Features]]) -> list[Features]:
         """The features of a batch; with several views those of all of them too, from the same forward pass."""
@@ -122,26 +120,23 @@ class TappedModel(StudentModel):
             for features in extract(self.augment(x))
         ]
 
-    def _has_index(self, x: Any) -> bool:
-        return isinstance(x, dict) and set(x) == {INPUTS, INDEX}
-
-    def _split(self, x: Any) -> tuple[Any, Tensor | None]:
-        """A batch as the models see it, and the indices of its samples if it came with them."""
-        if self.needs_index and self._has_index(x):
-            return x[INPUTS], x[INDEX]
-        if self.needs_index and self._mode == "train":
+    def _batch(self, x: Any) -> Batch:
+        """The `x` of a batch, taken apart."""
+        batch = Batch.of(x, self.needs_index)
+        if self.needs_index and batch.index is None and self._mode == "train":
             raise ValueError(
                 f"{self.method} needs to know which sample is which. Give `fit` arrays, or a source whose `x` is a "
                 'dict of "inputs", the batch, and "index", the positions of its samples in the training data.'
             )
-        return x, None
+        return batch
 
     def _with_index(self, x: Any) -> Any:
         """Arrays with the index of every sample, which Keras then shuffles with them, if the method needs it."""
         arrays = keras.tree.flatten(x)
-        if not self.needs_index or self._has_index(x) or not all(hasattr(array, "shape") for array in arrays):
+        has_index = Batch.of(x, self.needs_index).index is not None
+        if not self.needs_index or has_index or not all(hasattr(array, "shape") for array in arrays):
             return x
-        return {INPUTS: x, INDEX: np.arange(len(arrays[0]), dtype="int32")}
+        return Batch(x, np.arange(len(arrays[0]), dtype="int32")).packed()
 
     def train_step(self, *args: Any, **kwargs: Any) -> Any:
         with self._in_mode("train"):

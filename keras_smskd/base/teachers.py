@@ -53,6 +53,8 @@ class Teachers:
     ) -> None:
         self.weighting = TEACHER_WEIGHTINGS[checks.check_choice("teacher_weighting", weighting, TEACHER_WEIGHTINGS)]
         self.preprocessing = preprocessing or (lambda x: x)
+        self.paths = list(paths)
+        self.reading = lambda paths: Teachers(models, list(dict.fromkeys(paths)), student, weighting, preprocessing)
         inputs = self._example_inputs(student.model)
         self.extractors = [FeatureExtractor(model, paths, "teacher", inputs) for model in models]
         model_checks.check_inputs(self.extractors, student, preprocessing)
@@ -70,7 +72,8 @@ class Teachers:
 
     def __call__(self, x: Any) -> list[Features]:
         """The features of every teacher, in inference mode and without gradient."""
-        return [extractor.frozen(self.preprocessing(x)) for extractor in self.extractors]
+        x = self.preprocessing(x)
+        return [extractor.frozen(x) for extractor in self.extractors]
 
     def mean(self, losses: Sequence[Tensor], teachers: Sequence[Features], y: Tensor) -> Tensor:
         """The weighted mean of the losses towards each teacher."""

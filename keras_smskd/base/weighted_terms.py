@@ -8,7 +8,9 @@ import keras
 from keras import ops
 
 from keras_smskd import checks
-from keras_smskd.base.tapped_model import INDEX, INPUTS, TappedModel
+from keras_smskd.base.batch import INDEX, INPUTS, Batch
+from keras_smskd.base.outputs import REFERENCE, features_of_teachers
+from keras_smskd.base.tapped_model import TappedModel
 from keras_smskd.base.weight import Weight, scalar
 from keras_smskd.features import LOGITS, Features, precision
 from keras_smskd.losses import MeanLoss
@@ -106,27 +108,41 @@ class WeightedTerms(TappedModel):
         if self._label_loss is not None:
             label_loss = self._label_loss(y, student[LOGITS], sample_weight)
             yield LABEL_TERM, self.label_weight, ops.cast(label_loss, precision())
-        x, index = self._split(x)
-        student = {**student, INPUTS: x, INDEX: index}
-        teachers = [{**teacher, INPUTS: x, INDEX: index} for teacher in self._features_of_teachers(x)]
+        batch = self._batch(x)
+        shared = {INPUTS: batch.inputs, INDEX: batch.index}
+        student = {**student, **shared}
+        teachers = [{**teacher, **shared} for teacher in self._features_of_teachers(batch)]
         losses = [self.distillation_loss(teacher, student, y) for teacher in teachers]
-        checks.check_distillation_loss(losses, self.method)
+        checks.check_distillation_loss(losses, student[LOGITS], self.method)
         values = self._teachers.mean(losses, teachers, y)
         yield "distillation_loss", self.distillation_weight * self.warmup(), mean(values)
         if self._reference is not None:
-            values = self._reference_loss(self._reference, x, y, self._teachers.logits(teachers, y), student)
+            values = self._reference_loss(self._reference, batch, y, self._teachers.logits(teachers, y), student)
             yield "reference_loss", self.reference_weight, mean(values)
 
-    def _reference_loss(self, reference: Reference, x: Any, y: Tensor, teacher: Tensor, student: Features) -> Tensor:
+    def _reference_loss(
+        self, reference: Reference, batch: Batch, y: Tensor, teacher: Tensor, student: Features
+    ) -> Tensor:
         weights = reference.weighting(teacher, y)
         checks.check_weighting(weights, teacher)
-        logits = reference.logits.frozen(x)[LOGITS]
+        logits = self._logits_of_reference(reference, batch)
         agree = ops.argmax(logits, axis=-1) == ops.argmax(student[LOGITS], axis=-1)
         self._terms["reference_agreement"].update_state(ops.cast(agree, precision()))
         if y is not None:
             self.tcp.update_state(true_class_probability(teacher, y))
         self.sample_reference_weight.update_state(weights)
         return reference_loss(logits, student[LOGITS], weights, reference.temperature)
+
+    def _features_of_teachers(self, batch: Batch) -> list[Features]:
+        """What the teachers output for a batch, from the cache if it came with it."""
+        if batch.knowledge is None:
+            return self._views_of(batch.inputs, self._teachers)
+        return features_of_teachers(batch.knowledge)
+
+    def _logits_of_reference(self, reference: Reference, batch: Batch) -> Tensor:
+        if batch.knowledge is None:
+            return reference.logits.frozen(batch.inputs)[LOGITS]
+        return ops.cast(batch.knowledge[REFERENCE], precision())
 
     def get_metrics_result(self) -> dict[str, Tensor]:
         """Results of all metrics; a term of the loss is among them only where it was computed."""

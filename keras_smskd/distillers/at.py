@@ -6,14 +6,14 @@ import keras
 from keras import ops
 
 from keras_smskd.base.distiller import Distiller, Model
-from keras_smskd.checks import check_positive
+from keras_smskd.checks import check_count
 from keras_smskd.features import Features
 from keras_smskd.ops import attention, match_sizes, safe_sqrt
 
 Tensor = Any
 
 
-def at_loss(teacher: Tensor, student: Tensor, power: float = 2, squared: bool = True) -> Tensor:
+def at_loss(teacher: Tensor, student: Tensor, power: int = 2, squared: bool = True) -> Tensor:
     """Difference of the attention maps of two feature maps, `(batch,)`; see `ATDistiller`."""
     teacher, student = match_sizes(teacher, student)
     difference = ops.square(attention(student, power) - attention(teacher, power))
@@ -34,12 +34,13 @@ class ATDistiller(Distiller):
         teacher: The model to learn from.
         student: The model to train.
         layers: Dict of `{teacher_layer: student_layer}`, layers that output feature maps.
-        power: Exponent, above 0. An odd one keeps the sign of the features, as the reference implementation does.
+        power: Exponent, a whole number of at least 1. An odd one keeps the sign of the features, as the reference
+            implementation does.
         squared: Whether to take the mean square of the difference, or its length.
         **kwargs: Further arguments of `Distiller`.
 
     Raises:
-        ValueError: If a layer outputs no feature map, or `power` is not above 0; and as `Distiller` does.
+        ValueError: If a layer outputs no feature map, or `power` is no whole number above 0; and as `Distiller` does.
 
     Example:
 
@@ -62,12 +63,12 @@ class ATDistiller(Distiller):
         teacher: Model = None,
         student: Model = None,
         *,
-        power: float = 2,
+        power: int = 2,
         squared: bool = True,
         **kwargs: Any,
     ) -> None:
         super().__init__(teacher, student, **kwargs)
-        self.power = check_positive("power", power)
+        self.power = check_count("power", power)
         self.squared = squared
 
     def distillation_loss(self, teacher: Features, student: Features, y: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ from keras_smskd.base.distiller import Model
 from keras_smskd.base.masked import MaskedDistiller
 from keras_smskd.checks import check_ranks
 from keras_smskd.features import Features
-from keras_smskd.ops import mean_of_kept, pairs_of_kept
+from keras_smskd.ops import LOWEST, mean_of_kept, pairs_of_kept
 
 Tensor = Any
 
@@ -40,9 +40,11 @@ def attention_loss(
 
 
 def _squared_error(teacher: Tensor, student: Tensor, mask: Tensor) -> Tensor:
-    if mask is None:
-        teacher, student = (ops.where(scores > PADDING, scores, 0.0) for scores in (teacher, student))
-    return mean_of_kept(ops.mean(ops.square(student - teacher), axis=1), pairs_of_kept(mask))
+    pairs = pairs_of_kept(mask)
+    teacher, student = (
+        ops.where(scores > PADDING if pairs is None else pairs[:, None], scores, 0.0) for scores in (teacher, student)
+    )
+    return mean_of_kept(ops.mean(ops.square(student - teacher), axis=1), pairs)
 
 
 def _cross_entropy(teacher: Tensor, student: Tensor, mask: Tensor, from_logits: bool) -> Tensor:
@@ -54,7 +56,9 @@ def _cross_entropy(teacher: Tensor, student: Tensor, mask: Tensor, from_logits: 
 
 def log_probabilities(attention: Tensor, from_logits: bool) -> Tensor:
     """Logarithm of attention over its last axis; that of a probability of 0 is about -69, with no gradient."""
-    return ops.log_softmax(attention, axis=-1) if from_logits else ops.log(ops.maximum(attention, SMALLEST))
+    if from_logits:
+        return ops.log_softmax(ops.maximum(attention, LOWEST), axis=-1)
+    return ops.log(ops.maximum(attention, SMALLEST))
 
 
 @keras.saving.register_keras_serializable("keras_smskd")
@@ -110,6 +114,7 @@ class AttentionDistiller(MaskedDistiller):
     """
 
     reads = "features"
+    length_axis = -1
 
     def __init__(
         self,

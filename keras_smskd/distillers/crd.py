@@ -6,8 +6,8 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_smskd.base.batch import INDEX
 from keras_smskd.base.distiller import Distiller, Model
-from keras_smskd.base.tapped_model import INDEX
 from keras_smskd.checks import check_count, check_fraction, check_positive
 from keras_smskd.features import Features, precision
 from keras_smskd.ops import flatten, normalize

@@ -48,7 +48,8 @@ class DKDDistiller(Distiller):
     Formula: `temperature^2 * (alpha * KL(b_teacher || b_student) + beta * KL(q_teacher || q_student))` per sample,
     with `b = (p_y, 1 - p_y)` the softened probability of the true class against all others, and `q` the softened
     probabilities of the other classes among themselves; logits `(batch, classes)`. Written with `log_softmax`, so
-    that it stays finite for logits of any size. With soft labels the true class is the most probable one.
+    that it stays finite for logits of any size. With soft labels the true class is the most probable one. The
+    published recipe fades the loss in over 20 epochs (`warmup_epochs=20`).
 
     Args:
         teacher: The model to learn from.
@@ -67,7 +68,7 @@ class DKDDistiller(Distiller):
 
     >>> teacher = keras.Sequential([keras.Input((4,)), keras.layers.Dense(16), keras.layers.Dense(3)])
     >>> student = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3)])
-    >>> distiller = DKDDistiller(teacher, student, beta=2.0)
+    >>> distiller = DKDDistiller(teacher, student, beta=2.0, warmup_epochs=20)
     >>> distiller.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
     >>> history = distiller.fit(np.ones((8, 4)), np.zeros(8), verbose=0)
 

@@ -3,12 +3,11 @@
 from typing import Any
 
 import keras
-from keras import ops
 
 from keras_smskd.base.distiller import Model
 from keras_smskd.base.projected import ProjectedDistiller, Projector
 from keras_smskd.features import Features
-from keras_smskd.ops import flatten
+from keras_smskd.ops import mean_square
 from keras_smskd.projectors import projector
 
 Tensor = Any
@@ -18,7 +17,7 @@ def fitnet_loss(teacher: Tensor, student: Tensor) -> Tensor:
     """Mean squared difference of a hint and the projected feature, `(batch,)`; see `FitNetDistiller`."""
     if teacher.shape[1:] != student.shape[1:]:
         raise ValueError(f"A hint and a feature must have one shape. Received: {teacher.shape} and {student.shape}.")
-    return ops.mean(ops.square(flatten(student) - flatten(teacher)), axis=-1)
+    return mean_square(student - teacher)
 
 
 @keras.saving.register_keras_serializable("keras_smskd")

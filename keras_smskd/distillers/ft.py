@@ -8,9 +8,9 @@ from keras import layers, ops
 
 from keras_smskd.base.distiller import Model
 from keras_smskd.base.prepared import PreparedDistiller, PreparingDistiller
-from keras_smskd.checks import check_fraction, check_positive
+from keras_smskd.checks import check_count, check_fraction, check_positive
 from keras_smskd.features import Features, precision
-from keras_smskd.ops import attention, channel_axis, channels_of, flatten, match_sizes, normalize
+from keras_smskd.ops import attention, channel_axis, channels_of, flatten, match_sizes, mean_square, normalize
 from keras_smskd.projectors import EPSILON, Shape
 
 Tensor = Any
@@ -19,7 +19,7 @@ Tensor = Any
 SLOPE = 0.1
 
 
-def ft_loss(teacher: Tensor, student: Tensor, power: float | None = 2, norm: float = 1) -> Tensor:
+def ft_loss(teacher: Tensor, student: Tensor, power: int | None = 2, norm: float = 1) -> Tensor:
     """Difference of two factors, `(batch,)`; see `FTDistiller`."""
     teacher, student = match_sizes(teacher, student)
     if power is not None:
@@ -84,7 +84,7 @@ class ParaphraserDistiller(PreparingDistiller):
     def distillation_loss(self, teacher: Features, student: Features, y: Tensor) -> Tensor:
         pairs = zip(self.paraphrasers, self.pairs(teacher, student), strict=True)
         differences = [ops.cast(paraphrase(hint, training=True), hint.dtype) - hint for paraphrase, (hint, _) in pairs]
-        return sum(ops.mean(ops.square(flatten(difference)), axis=-1) for difference in differences)
+        return sum(mean_square(difference) for difference in differences)
 
 
 @keras.saving.register_keras_serializable("keras_smskd")
@@ -107,7 +107,7 @@ class FTDistiller(PreparedDistiller):
         student: The model to train.
         layers: Dict of `{teacher_layer: student_layer}`, layers that output feature maps.
         rate: Channels of a factor as a share of the teacher's, above 0 and at most 1.
-        power: Exponent of the factors, above 0; None compares whole factors.
+        power: Exponent of the factors, a whole number of at least 1; None compares whole factors.
         norm: Exponent of the difference, at least 1.
         **kwargs: Further arguments of `Distiller`.
 
@@ -140,13 +140,13 @@ class FTDistiller(PreparedDistiller):
         student: Model = None,
         *,
         rate: float = 0.5,
-        power: float | None = 2,
+        power: int | None = 2,
         norm: float = 1,
         **kwargs: Any,
     ) -> None:
         super().__init__(teacher, student, **kwargs)
         self.rate = check_positive("rate", check_fraction("rate", rate))
-        self.power = None if power is None else check_positive("power", power)
+        self.power = None if power is None else check_count("power", power)
         self.norm = check_positive("norm", norm)
         if norm < 1:
             raise ValueError(f"`norm` must be at least 1. Received: norm={norm!r}")

@@ -25,7 +25,8 @@ class JointDistiller(Distiller):
 
     Args:
         distillers: Distillers of the same teacher and student, one or more.
-        weights: Weight of each method, at least 0. Default: each distiller's own `distillation_weight`.
+        weights: Weight of each method, at least 0, set as the `distillation_weight` of its distiller, where it may be
+            changed at any time. Default: those that the distillers have.
         **kwargs: Further arguments of `Distiller`, all but those of the models; `label_weight` is the weight of the
             label loss (those of the single distillers do not count), `distillation_weight` that of the whole sum.
 
@@ -48,18 +49,12 @@ class JointDistiller(Distiller):
         self, distillers: Sequence[Distiller], *, weights: Sequence[float] | None = None, **kwargs: Any
     ) -> None:
         check_distillers("distillers", distillers)
-        if weights is None:
-            weights = [float(distiller.distillation_weight.numpy()) for distiller in distillers]
-        if len(weights) != len(distillers):
-            raise ValueError(
-                f"`weights` must hold one number for each of the {len(distillers)} distillers. "
-                f"Received: weights={weights!r}"
-            )
         self.distillers = list(distillers)
-        self.method_weights = [check_weight("weights", weight) for weight in weights]
+        if weights is not None:
+            _set_weights(distillers, weights)
         self.smallest_batch = max(distiller.smallest_batch for distiller in distillers)
         self.needs_index = any(distiller.needs_index for distiller in distillers)
-        self.views = max(distiller.views for distiller in distillers)
+        self.views = _shared_views(distillers)
         shared = {name: check_same(distillers, name) for name in SHARED}
         super().__init__(teachers=distillers[0].teachers, student=distillers[0].student, **shared, **kwargs)
         self._tap([pair for distiller in distillers for pair in distiller.matched_layers])
@@ -75,8 +70,8 @@ class JointDistiller(Distiller):
 
     def distillation_loss(self, teacher: Features, student: Features, y: Tensor) -> Tensor:
         return sum(
-            weight * distiller.warmup() * distiller.distillation_loss(teacher, student, y)
-            for weight, distiller in zip(self.method_weights, self.distillers, strict=True)
+            distiller.distillation_weight * distiller.warmup() * distiller.distillation_loss(teacher, student, y)
+            for distiller in self.distillers
         )
 
     @property
@@ -89,7 +84,7 @@ class JointDistiller(Distiller):
         return next(distiller for distiller in self.distillers if distiller.views > 1).augment(x)
 
     def arguments(self) -> dict[str, Any]:
-        arguments = {**super().arguments(), "weights": self.method_weights}
+        arguments = {**super().arguments(), "weights": _weights_of(self.distillers)}
         return {name: value for name, value in arguments.items() if name not in SHARED}
 
     def get_config(self) -> dict[str, Any]:
@@ -107,3 +102,28 @@ class JointDistiller(Distiller):
         distillers = [keras.saving.deserialize_keras_object(item) for item in serialized]
         rest = {name: value for name, value in config.items() if name not in ROLES}
         return cls(**{**rest, "distillers": distillers})
+
+
+def _set_weights(distillers: Sequence[Distiller], weights: Sequence[float]) -> None:
+    if len(weights) != len(distillers):
+        raise ValueError(
+            f"`weights` must hold one number for each of the {len(distillers)} distillers. "
+            f"Received: weights={weights!r}"
+        )
+    for distiller, weight in zip(distillers, [check_weight("weights", weight) for weight in weights], strict=True):
+        distiller.distillation_weight = weight
+
+
+def _weights_of(distillers: Sequence[Distiller]) -> list[float]:
+    return [float(distiller.distillation_weight.numpy()) for distiller in distillers]
+
+
+def _shared_views(distillers: Sequence[Distiller]) -> int:
+    """The number of views that the methods with more than one have in common, made in one way."""
+    several = [distiller for distiller in distillers if distiller.views > 1]
+    if len({(distiller.views, type(distiller).augment) for distiller in several}) > 1:
+        raise ValueError(
+            "`distillers` must share one way to make views. Received: "
+            f"{', '.join(f'{distiller.method} with {distiller.views} views' for distiller in several)}."
+        )
+    return several[0].views if several else 1

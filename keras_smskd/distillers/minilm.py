@@ -9,13 +9,10 @@ from keras_smskd.base.distiller import Model
 from keras_smskd.base.masked import MaskedDistiller
 from keras_smskd.distillers.attention import hint_at_fused_attention, log_probabilities
 from keras_smskd.features import Features
-from keras_smskd.ops import divergence, mean_of_kept
+from keras_smskd.ops import LOWEST, divergence, mean_of_kept
 from keras_smskd.projectors import Shape
 
 Tensor = Any
-
-# Stands in for the scores of padding, so that their softmax is 0.
-PADDING = -1e9
 
 
 def minilm_loss(
@@ -33,7 +30,7 @@ def _log_relations(values: Tensor, mask: Tensor) -> Tensor:
     values = ops.transpose(values, (0, 2, 1, 3))
     scores = ops.matmul(values, ops.transpose(values, (0, 1, 3, 2))) / values.shape[-1] ** 0.5
     if mask is not None:
-        scores = ops.where(ops.cast(mask, "bool")[:, None, None, :], scores, PADDING)
+        scores = ops.where(ops.cast(mask, "bool")[:, None, None, :], scores, LOWEST)
     return ops.log_softmax(scores, axis=-1)
 
 
@@ -83,6 +80,7 @@ class MiniLMDistiller(MaskedDistiller):
 
     kind = "relation"
     reads = "features"
+    length_axis = -1
 
     def __init__(
         self, teacher: Model = None, student: Model = None, *, from_logits: bool = False, **kwargs: Any

@@ -21,6 +21,11 @@ def pkd_loss(teacher: Tensor, student: Tensor) -> Tensor:
 
 def _state(features: Tensor) -> Tensor:
     """The first token of a sequence; a vector as it is."""
+    if len(features.shape) > 3:
+        raise ValueError(
+            "`layers` of PKD must name token sequences with the class token in front, or vectors. Received: features "
+            f"of shape {tuple(features.shape)}."
+        )
     return features[:, 0] if len(features.shape) == 3 else features
 
 
@@ -46,7 +51,8 @@ class PKDDistiller(ProjectedDistiller):
         **kwargs: Further arguments of `Distiller`; the paper tries a `distillation_weight` from 10 to 1000.
 
     Raises:
-        ValueError: If a projector does not give the teacher's size; and as `Distiller` does.
+        ValueError: If features are no sequences or vectors, or a projector does not give the teacher's size; and as
+            `Distiller` does.
 
     Example:
 
@@ -60,7 +66,7 @@ class PKDDistiller(ProjectedDistiller):
     Source: Sun et al., "Patient Knowledge Distillation for BERT Model Compression", arXiv:1908.09355.
     """
 
-    reads = "sequences"
+    reads = "features"
 
     def pairs(self, teacher: Mapping[str, Any], student: Mapping[str, Any]) -> Pairs:
         """The matched states of the first token."""

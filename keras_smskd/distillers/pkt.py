@@ -27,7 +27,8 @@ def neighbourhoods(features: Tensor) -> Tensor:
     features = flatten(features)
     length = safe_sqrt(ops.sum(ops.square(features), axis=-1, keepdims=True))
     directions = ops.where(length > 0, features, 0.0) / (length + SMALLEST)
-    similarities = (ops.matmul(directions, ops.transpose(directions)) + 1.0) / 2.0
+    cosines = ops.matmul(directions, ops.transpose(directions))
+    similarities = ops.maximum(cosines + 1.0, 0.0) / 2.0  # A rounded cosine may be below -1.
     return similarities / ops.sum(similarities, axis=-1, keepdims=True)
 
 

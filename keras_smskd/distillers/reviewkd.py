@@ -11,7 +11,7 @@ from keras_smskd.base.distiller import Distiller, Model
 from keras_smskd.checks import check_count
 from keras_smskd.features import Features
 from keras_smskd.layouts import as_level
-from keras_smskd.ops import average_pool, channel_axis, channels_of, flatten, spatial_axes
+from keras_smskd.ops import average_pool, channel_axis, channels_of, mean_square, spatial_axes
 from keras_smskd.projectors import Shape, normalized
 
 Tensor = Any
@@ -23,17 +23,13 @@ LARGEST_WIDTH = 512
 def reviewkd_loss(teacher: Tensor, student: Tensor, pool_sizes: Sequence[int] = (4, 2, 1)) -> Tensor:
     """Hierarchical context loss of two maps (or vectors) of one shape, `(batch,)`; see `ReviewKDDistiller`."""
     difference = as_level(student) - as_level(teacher)
-    loss, weight, total = _mean_square(difference), 1.0, 1.0
+    loss, weight, total = mean_square(difference), 1.0, 1.0
     for size in pool_sizes:
         if size < _sizes(difference.shape)[0]:
             weight /= 2
             total += weight
-            loss += weight * _mean_square(average_pool(difference, (size, size)))
+            loss += weight * mean_square(average_pool(difference, (size, size)))
     return loss / total
-
-
-def _mean_square(difference: Tensor) -> Tensor:
-    return ops.mean(flatten(ops.square(difference)), axis=-1)
 
 
 def _sizes(shape: Sequence[Any]) -> tuple[int, int]:

@@ -9,7 +9,7 @@ from keras import layers, ops
 from keras_smskd.base.distiller import Distiller, Model
 from keras_smskd.checks import check_count, check_positive
 from keras_smskd.features import Features
-from keras_smskd.ops import channel_axis, channels_of, flatten, match_sizes, normalize
+from keras_smskd.ops import channel_axis, channels_of, flatten, match_sizes, mean_square, normalize
 from keras_smskd.projectors import embedder, normalized
 
 Tensor = Any
@@ -25,7 +25,7 @@ def semckd_loss(teacher: Grid, student: Grid, attention: Tensor) -> Tensor:
         attention: Weight of each pair, `(batch, student layers, teacher layers)`.
     """
     differences = [
-        ops.stack([ops.mean(ops.square(flatten(s - t)), axis=-1) for t, s in zip(*rows, strict=True)], axis=-1)
+        ops.stack([mean_square(feature - hint) for hint, feature in zip(*rows, strict=True)], axis=-1)
         for rows in zip(teacher, student, strict=True)
     ]
     return ops.sum(attention * ops.stack(differences, axis=1), axis=(1, 2)) / len(differences)

@@ -4,12 +4,11 @@ from typing import Any
 
 import keras
 import numpy as np
-from keras import ops
 
 from keras_smskd.base.distiller import Distiller, Model
 from keras_smskd.checks import check_count
 from keras_smskd.features import Features, find_layer, input_specs
-from keras_smskd.ops import channels_of, flatten, match_sizes, spatial_axes
+from keras_smskd.ops import channels_of, match_sizes, mean_square, spatial_axes
 from keras_smskd.projectors import Shape, normalized
 from keras_smskd.reference import freeze_copy
 
@@ -22,7 +21,7 @@ PROJECTOR, CLASSIFIER = "reused_projector", "reused_classifier"
 def simkd_loss(teacher: Tensor, student: Tensor) -> Tensor:
     """Mean squared difference of two maps, the larger one average-pooled, `(batch,)`; see `SimKDDistiller`."""
     teacher, student = match_sizes(teacher, student)
-    return ops.mean(ops.square(flatten(student - teacher)), axis=-1)
+    return mean_square(student - teacher)
 
 
 def simkd_projector(shape: Shape, width: int, factor: int = 2) -> keras.Sequential:

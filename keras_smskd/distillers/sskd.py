@@ -12,7 +12,7 @@ from keras_smskd.base.prepared import PreparedDistiller, PreparingDistiller
 from keras_smskd.base.tapped_model import VIEWS
 from keras_smskd.checks import check_fraction, check_positive, check_weight
 from keras_smskd.features import LOGITS, Features, input_specs, precision
-from keras_smskd.ops import dense_labels, flatten, mean_of_kept, normalize, softened_divergence, spatial_axes
+from keras_smskd.ops import flatten, mean_of_kept, normalize, softened_divergence, spatial_axes, true_class
 from keras_smskd.projectors import embedder
 
 Tensor = Any
@@ -41,7 +41,7 @@ def sskd_loss(
     Logits and embeddings are `(4 * batch, size)`: row `4 * i` of sample i, the next three of its rotations.
     """
     (teacher, teacher_rotated), (student, student_rotated) = _apart(teacher), _apart(student)
-    true = ops.argmax(dense_labels(y, teacher), axis=-1)[:, None] == ops.arange(teacher.shape[-1])
+    true = true_class(y, teacher)
     wrong = _rank(teacher_rotated, true)
     rotated = softened_divergence(teacher_rotated, student_rotated, rotation_temperature)
     teacher_similarities, student_similarities = similarities(teacher_embeddings), similarities(student_embeddings)
@@ -145,10 +145,10 @@ class ContrastDistiller(RotatingDistiller, PreparingDistiller):
 class SSKDDistiller(RotatingDistiller, PreparedDistiller):
     """Self-Supervision Knowledge Distillation (SSKD): teacher and student compare rotated images alike.
 
-    Formula: with `D_T = T^2 * KL(teacher || student)` of softmaxes at temperature T, the sum of three terms:
-    `logits_weight * D_temperature` of the logits of a sample; `rotation_weight * D_rotation_temperature` of the logits
-    of its rotations by 90, 180 and 270 degrees; `similarity_weight * D_similarity_temperature` of the cosines of each
-    rotation with all samples of the batch, between embeddings that a head makes of the features. The last two are means
+    Formula: the sum of three divergences `temperature^2 * KL(teacher || student)` of softmaxes, each at a temperature
+    of its own: `logits_weight` times that of the logits of a sample; `rotation_weight` times that of the logits of its
+    rotations by 90, 180 and 270 degrees; `similarity_weight` times that of the cosines of each rotation with all
+    samples of the batch, between embeddings that a head makes of the features. The last two are means
     over those rotations that the teacher gets right and a share of the others, the ones that it gets least wrong: it is
     right if the label, or the sample itself, scores highest.
 

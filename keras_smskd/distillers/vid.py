@@ -9,7 +9,7 @@ from keras import layers, ops
 from keras_smskd.base.distiller import Model
 from keras_smskd.base.projected import ProjectedDistiller, Projector
 from keras_smskd.checks import check_positive
-from keras_smskd.features import Features
+from keras_smskd.features import Features, precision
 from keras_smskd.ops import channels_of, flatten, per_channel
 from keras_smskd.projectors import Shape
 
@@ -102,7 +102,7 @@ class VIDDistiller(ProjectedDistiller):
         inverse_softplus = variance + math.log(-math.expm1(-variance))
         initializer = keras.initializers.Constant(inverse_softplus)
         return self.add_weight(
-            name="log_scale", shape=(width,), initializer=initializer, dtype="float32", autocast=False
+            name="log_scale", shape=(width,), initializer=initializer, dtype=precision(), autocast=False
         )
 
     def distillation_loss(self, teacher: Features, student: Features, y: Tensor) -> Tensor:

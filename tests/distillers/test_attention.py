@@ -123,6 +123,18 @@ def test_what_is_masked_does_not_count():
             np.testing.assert_array_equal(*losses)
 
 
+@pytest.mark.parametrize("form", [form for form in FORMS if form["from_logits"]], ids=str)
+def test_scores_of_padding_may_be_minus_infinity(form):
+    padding = MASK[:, None, None, :] == 0
+    teacher, student = (np.where(padding, -np.inf, scores(2, True, seed)).astype("float32") for seed in (0, 1))
+    loss, gradients = value_and_gradients(
+        lambda student: ops.mean(attention_loss(ops.convert_to_tensor(teacher), student, MASK, **form)),
+        {"student": student},
+    )
+    assert np.isfinite(loss)
+    assert np.isfinite(gradients["student"]).all()
+
+
 def test_the_number_of_heads_may_differ_only_where_they_are_merged():
     teacher, student = attentive(4, heads=4), attentive(3, heads=2)
     AttentionDistiller(teacher, student, layers={"attention": "attention"}, merge_heads=True)

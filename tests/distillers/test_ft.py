@@ -129,7 +129,7 @@ def test_a_factor_has_a_share_of_the_teachers_channels():
     [
         ({"rate": 0}, "`rate` must be a finite number above 0"),
         ({"rate": 2.0}, "`rate` must be a number from 0 to 1"),
-        ({"power": -1}, "`power` must be a finite number above 0"),
+        ({"power": 1.5}, "`power` must be a whole number of at least 1"),
         ({"norm": 0.5}, "`norm` must be at least 1"),
     ],
 )

@@ -48,17 +48,17 @@ def named(**shapes):
     return keras.Model(inputs, keras.layers.Dense(4)(keras.layers.Flatten()(next(iter(inputs.values())))))
 
 
-@pytest.mark.parametrize("student", [named(x=(6,), mask=(6, 6)), named(x=(6,)), dense(3)])
+@pytest.mark.parametrize("student", [named(x=(6,), mask=(6, 6)), named(x=(6,), mask=(1,)), named(x=(6,)), dense(3)])
 def test_the_mask_must_be_an_input(student):
     with pytest.raises(
         ValueError, match=r"`mask` must name an input of shape \(batch, length\).*Received: mask='mask'"
     ):
-        check_mask("mask", student)
+        check_mask("mask", student, 6)
 
 
 def test_the_mask_may_be_any_named_input():
-    assert check_mask("mask", named(x=(6,), mask=(6,))) == "mask"
-    assert check_mask(None, dense(3)) is None
+    assert check_mask("mask", named(x=(6,), mask=(6,)), 6) == "mask"
+    assert check_mask(None, dense(3), 6) is None
 
 
 def test_without_projector_the_sizes_must_be_equal():

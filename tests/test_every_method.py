@@ -1,4 +1,4 @@
-"""Any two methods join in one stage, for one step."""
+"""Every method: any two join in one stage, for one step; and each in double precision."""
 
 import functools
 import itertools
@@ -36,7 +36,7 @@ def model(width):
 
 
 @functools.cache
-def distillers():
+def distillers(precision="float32"):
     """A distiller of every method, all of the same models."""
     keras.utils.set_random_seed(0)
     teacher = model(8)
@@ -49,9 +49,13 @@ def loss_of(*methods):
     """The distillation loss of a step that moves nothing, of methods of equal weight."""
     joint = smskd.JointDistiller([distillers()[method] for method in methods], weights=[1.0] * len(methods))
     joint.compile(keras.optimizers.SGD(0.0), label_loss(), run_eagerly=True)
+    return step(joint)
+
+
+def step(distiller):
     x, y = images(SAMPLES)
-    x = {"inputs": x, "index": np.arange(SAMPLES)} if joint.needs_index else x
-    return joint.train_on_batch(x, y, return_dict=True)["distillation_loss"]
+    x = {"inputs": x, "index": np.arange(SAMPLES)} if distiller.needs_index else x
+    return distiller.train_on_batch(x, y, return_dict=True)["distillation_loss"]
 
 
 def lines():
@@ -77,3 +81,16 @@ def test_methods_join(methods):
     assert loss > 0
     if not set(methods) & set(NOT_EQUAL_TO_SUM):
         np.testing.assert_allclose(loss, sum(loss_of(method) for method in methods), rtol=1e-3)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_every_method_in_double_precision(method):
+    keras.config.set_floatx("float64")
+    keras.config.set_dtype_policy("float64")
+    try:
+        distiller = distillers("float64")[method]
+        distiller.compile("sgd", label_loss(), run_eagerly=True)
+        assert np.isfinite(step(distiller))
+    finally:
+        keras.config.set_floatx("float32")
+        keras.config.set_dtype_policy("float32")

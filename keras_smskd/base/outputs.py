@@ -1,0 +1,63 @@
+"""What teachers and reference output for a batch, under names: what a cache keeps of them."""
+
+from typing import Any
+
+import keras
+from keras import ops
+
+from keras_smskd.base.teachers import Teachers
+from keras_smskd.features import LOGITS, Features, precision
+from keras_smskd.reference import Reference
+
+Tensor = Any
+
+REFERENCE = "reference"
+OF_TEACHERS = "teachers/"
+
+
+class OutputsOfTeachers(keras.Model):
+    """The features of all teachers by path, `(batch, teachers, ...)`.
+
+    Args:
+        teachers: The teachers, with the layers that are read.
+    """
+
+    def __init__(self, teachers: Teachers) -> None:
+        super().__init__()
+        self._models = [extractor.model for extractor in teachers.extractors]
+        self._teachers = teachers
+        self.built = True
+
+    def call(self, x: Any, training: bool | None = None) -> dict[str, Tensor]:
+        """The features of a batch."""
+        teachers = self._teachers(x)
+        return {OF_TEACHERS + path: ops.stack([each[path] for each in teachers], axis=1) for path in teachers[0]}
+
+
+class OutputsOfReference(keras.Model):
+    """The logits of the reference.
+
+    Args:
+        reference: The reference.
+    """
+
+    def __init__(self, reference: Reference) -> None:
+        super().__init__()
+        self._model = reference.model
+        self._reference = reference
+        self.built = True
+
+    def call(self, x: Any, training: bool | None = None) -> dict[str, Tensor]:
+        """The logits for a batch."""
+        return {REFERENCE: self._reference.logits.frozen(x)[LOGITS]}
+
+
+def features_of_teachers(knowledge: dict[str, Tensor]) -> list[Features]:
+    """The features of every teacher, taken out of what is cached."""
+    of_teachers = {
+        name.removeprefix(OF_TEACHERS): ops.cast(stacked, precision())
+        for name, stacked in knowledge.items()
+        if name.startswith(OF_TEACHERS)
+    }
+    count = next(iter(of_teachers.values())).shape[1]
+    return [{path: stacked[:, index] for path, stacked in of_teachers.items()} for index in range(count)]

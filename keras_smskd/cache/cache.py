@@ -1,0 +1,95 @@
+"""Cache: what teachers know of the training data, computed once."""
+
+import os
+import pathlib
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+
+from keras_smskd.cache.digests import fingerprint
+from keras_smskd.cache.outputs import Outputs
+from keras_smskd.cache.segments import FileSegment, MemorySegment
+from keras_smskd.cache.sources import Arrays, Batches
+from keras_smskd.cache.table import Segment, Table
+from keras_smskd.checks import check_choice
+from keras_smskd.version import __version__
+
+DTYPES = ("float32", "float16")
+
+
+class Cache:
+    """Keeps what the teachers output for the training data, so that a training step calls no teacher.
+
+    Given to `fit(cache=...)`; `cache=True` stands for one in memory, a path for one in that directory. Logits and the
+    features of `layers` are computed in one pass before the first epoch, those of the reference in one pass at the
+    start of each stage. A sample is known by its content, a teacher by its weights and layers: whatever the order of
+    the data, a sample or a teacher that has changed never meets old knowledge. Samples that are new are added, so an
+    interrupted pass goes on where it was.
+
+    Data that is augmented while it is read is refused: what a teacher knows of an image is wrong for its mirror image.
+
+    Args:
+        directory: Where to keep it between runs; None for memory.
+        dtype: `"float32"`, or `"float16"` for half the size and a relative error of at most 2^-11.
+
+    Raises:
+        ValueError: If `dtype` is another one.
+
+    Example:
+
+    >>> from keras_smskd import KDDistiller
+    >>> teacher = keras.Sequential([keras.Input((4,)), keras.layers.Dense(16), keras.layers.Dense(3)])
+    >>> student = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3)])
+    >>> distiller = KDDistiller(teacher, student)
+    >>> distiller.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    >>> cache = Cache()
+    >>> history = distiller.fit(np.ones((8, 4)), np.zeros(8), epochs=2, cache=cache, verbose=0)
+    """
+
+    def __init__(self, directory: str | os.PathLike[str] | None = None, *, dtype: str = "float32") -> None:
+        self.directory = None if directory is None else pathlib.Path(directory)
+        self.dtype = check_choice("dtype", dtype, DTYPES)
+        self._segments: dict[str, list[Segment]] = {}
+
+    def key(self, models: Sequence[keras.Model], *facts: Any) -> str:
+        """The name under which outputs are kept that are made by these models; further facts distinguish them."""
+        return fingerprint(models, self.dtype, __version__, *facts)
+
+    def outputs_of(self, model: keras.Model, names: Sequence[str], key: str) -> Outputs:
+        """The outputs of a model, kept under a key."""
+        if self.directory is None:
+            table = Table(names, self._segments.setdefault(key, []), MemorySegment)
+        else:
+            directory = self.directory / key
+            segments = self._segments.setdefault(key, [*FileSegment.all_in(directory, self.dtype)])
+            table = Table(names, segments, lambda: FileSegment.new(directory, self.dtype))
+        return Outputs(model, table, self.dtype)
+
+    def fill(self, outputs: Outputs, source: Arrays | Batches, of: str, verbose: Any) -> None:
+        """Computes what is not known yet of a source, and says what that took and saves."""
+        start, known = time.perf_counter(), outputs.table.size
+        bar = keras.utils.Progbar(len(source) or None, verbose=1 if verbose else 0, unit_name="batch")
+        outputs.fill(source.batches(), bar.update)
+        added, seconds = outputs.table.size - known, time.perf_counter() - start
+        if verbose and added:
+            print(
+                f"Outputs of the {of} for {added:,} samples computed in {seconds:.1f} s, which every epoch saves; "
+                f"{known:,} known before, {outputs.table.nbytes / 1e6:,.1f} MB in all."
+            )
+
+
+def as_cache(cache: Any) -> Cache | None:
+    """The cache that an argument stands for."""
+    if cache is None or cache is False:
+        return None
+    if cache is True:
+        return Cache()
+    if isinstance(cache, Cache):
+        return cache
+    if isinstance(cache, str | os.PathLike):
+        return Cache(cache)
+    raise TypeError(
+        f"`cache` must be True, a directory or a `Cache`. Received: cache={cache!r} (of type {type(cache)})"
+    )

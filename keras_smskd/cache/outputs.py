@@ -1,0 +1,82 @@
+"""The outputs of one frozen model for the samples of a data source."""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+
+from keras_smskd.cache.segments import Rows
+from keras_smskd.cache.table import Table
+
+# How far outputs that were kept may be from those of today: far above any rounding.
+TOLERANCE = 0.02
+
+
+class Outputs:
+    """Named outputs of a frozen model for samples that are known by their content.
+
+    Args:
+        model: Outputs a dict of tensors for a batch.
+        table: Where they are kept.
+        dtype: What they are kept in.
+    """
+
+    def __init__(self, model: keras.Model, table: Table, dtype: str) -> None:
+        self.model = model
+        self.table = table
+        self.dtype = dtype
+
+    def fill(self, batches: Iterable[tuple[Any, list[bytes]]], progress: Callable[[int], None]) -> None:
+        """Computes what is not known yet, in batches of one size, so that the model is traced once.
+
+        Args:
+            batches: Inputs and the digests of the samples.
+            progress: Is told the number of each batch that was computed.
+        """
+        size = 0
+        for number, (x, digests) in enumerate(batches, start=1):
+            size = max(size, len(digests))
+            unknown = [row for row, digest in enumerate(digests) if digest not in self.table.rows]
+            if unknown:
+                self.table.append([digests[row] for row in unknown], self._computed(x, unknown, size))
+                progress(number)
+            elif self.table.inherited:
+                self._check(digests, self._computed(x, list(range(len(digests))), size))
+
+    def _computed(self, x: Any, rows: list[int], size: int) -> Rows:
+        """The outputs for some rows of a batch."""
+        filled = rows + rows[:1] * (size - len(rows))
+        outputs = self.model.predict_on_batch(keras.tree.map_structure(lambda array: array[filled], x))
+        arrays = {name: keras.ops.convert_to_numpy(output)[: len(rows)] for name, output in outputs.items()}
+        for name, array in arrays.items():
+            largest, limit = np.abs(array).max(), np.finfo(self.dtype).max
+            if largest > limit:
+                raise ValueError(
+                    f"`cache` of dtype='{self.dtype}' holds numbers up to {limit:g}. Received: {largest:g} in "
+                    f"'{name}'. Use dtype='float32'."
+                )
+        return {name: array.astype(self.dtype) for name, array in arrays.items()}
+
+    def _check(self, digests: Sequence[bytes], computed: Rows) -> None:
+        """Compares what another process knew of a batch with what the model outputs now."""
+        for name, kept in self.table.take(digests).items():
+            difference = np.abs(kept.astype("float32") - computed[name].astype("float32")).max()
+            if not difference <= TOLERANCE * max(float(np.abs(computed[name]).max()), TOLERANCE):
+                raise ValueError(
+                    f"`cache` was filled by a teacher of the same weights that outputs something else in '{name}', off "
+                    f"by {difference:g}: by other layers, or after another `teacher_preprocessing`. Give another "
+                    "directory."
+                )
+        self.table.inherited = False
+
+    def of(self, digests: Sequence[bytes]) -> Rows:
+        """The outputs for samples, all of them known."""
+        unknown = sum(digest not in self.table.rows for digest in digests)
+        if unknown:
+            raise ValueError(
+                f"`cache` knows the samples of the source as they were when it was filled. Received: {unknown} of "
+                f"{len(digests)} samples that it never saw. What the teacher knows of a sample is wrong for a changed "
+                "one: augment the data before `fit` and not while it is read, or train without `cache`."
+            )
+        return self.table.take(digests)

@@ -1,0 +1,157 @@
+"""Data sources with outputs joined to their samples."""
+
+import itertools
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import keras
+
+from keras_smskd.cache.digests import digests_of, in_numpy
+from keras_smskd.cache.outputs import Outputs
+from keras_smskd.cache.segments import Rows
+
+Attach = Callable[[Any, Rows], Any]
+Detach = Callable[[Any], Any]
+Known = tuple[Any, list[bytes]]
+
+
+class Arrays:
+    """Arrays, whose outputs become further arrays: Keras shuffles and splits them together.
+
+    Args:
+        x: The inputs.
+        batch_size: How many samples are computed at a time.
+        detach: Gives the inputs of the models.
+    """
+
+    def __init__(self, x: Any, batch_size: int, detach: Detach) -> None:
+        self.x = x
+        self.inputs = in_numpy(detach(x))
+        self.digests = digests_of(self.inputs)
+        self.starts = range(0, len(self.digests), batch_size)
+
+    def __len__(self) -> int:
+        return len(self.starts)
+
+    def batches(self) -> Iterator[Known]:
+        """The inputs, some at a time, and their digests."""
+        for start in self.starts:
+            rows = slice(start, start + self.starts.step)
+            yield keras.tree.map_structure(lambda array: array[rows], self.inputs), self.digests[rows]  # noqa: B023
+
+    def joined(self, outputs: Sequence[Outputs], attach: Attach) -> dict[str, Any]:
+        """The arguments of `fit` for the arrays with outputs among them."""
+        return {"x": attach(self.x, _merged(outputs, self.digests))}
+
+
+class Batches:
+    """A source that gives a batch at a time, again and again: `tf.data`, a `DataLoader`, a generator.
+
+    Args:
+        source: The source.
+        steps: Batches of an epoch; None for all that there are.
+        detach: Gives the inputs of the models.
+    """
+
+    def __init__(self, source: Any, steps: int | None, detach: Detach) -> None:
+        if iter(source) is source and steps is None:
+            raise ValueError(
+                "`cache` reads the data once before the training. Received: a generator, which can be read only once. "
+                "Give arrays, a `PyDataset` or a `tf.data.Dataset`; or, with a generator that begins anew after every "
+                "epoch, `steps_per_epoch`."
+            )
+        self.source = source
+        self.steps = steps
+        self.detach = detach
+        self.error: Exception | None = None
+        """What went wrong while the training read the source. TensorFlow wraps it in an error of its own."""
+
+    def __len__(self) -> int:
+        return self.steps or 0
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self.source)
+
+    def batches(self) -> Iterator[Known]:
+        """The inputs of every batch of an epoch, and their digests. The batches are counted."""
+        count = 0
+        for batch in itertools.islice(self, self.steps):
+            count += 1
+            inputs = in_numpy(self.detach(keras.utils.unpack_x_y_sample_weight(batch)[0]))
+            yield inputs, digests_of(inputs)
+        self.steps = count
+
+    def joined(self, outputs: Sequence[Outputs], attach: Attach) -> dict[str, Any]:
+        """The arguments of `fit` for the source with outputs in every batch."""
+
+        def endless() -> Iterator[Any]:
+            while True:
+                yield from (self.with_outputs(batch, outputs, attach) for batch in self)
+
+        return {"x": endless(), "steps_per_epoch": self.steps}
+
+    def with_outputs(self, batch: Any, outputs: Sequence[Outputs], attach: Attach) -> Any:
+        """A batch with the outputs for its samples."""
+        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(batch)
+        try:
+            rows = _merged(outputs, digests_of(in_numpy(self.detach(x))))
+        except ValueError as error:
+            self.error = error
+            raise
+        return keras.utils.pack_x_y_sample_weight(attach(x, rows), y, sample_weight)
+
+
+class Dataset(Batches):
+    """A `keras.utils.PyDataset`, whose batches have numbers.
+
+    Args:
+        source: The dataset.
+        steps: Batches of an epoch; None for all that there are.
+        detach: Gives the inputs of the models.
+    """
+
+    def __init__(self, source: keras.utils.PyDataset, steps: int | None, detach: Detach) -> None:
+        self.dataset = source
+        super().__init__([], len(source) if steps is None else steps, detach)
+
+    def __iter__(self) -> Iterator[Any]:
+        return (self.dataset[index] for index in range(len(self)))
+
+    def joined(self, outputs: Sequence[Outputs], attach: Attach) -> dict[str, Any]:
+        return {"x": JoinedDataset(self, lambda batch: self.with_outputs(batch, outputs, attach))}
+
+
+class JoinedDataset(keras.utils.PyDataset):
+    """A dataset with outputs in every batch.
+
+    Args:
+        source: The dataset.
+        join: Puts the outputs into a batch.
+    """
+
+    def __init__(self, source: Dataset, join: Callable[[Any], Any]) -> None:
+        super().__init__()
+        self.source = source
+        self.join = join
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    def __getitem__(self, index: int) -> Any:
+        return self.join(self.source.dataset[index])
+
+    def on_epoch_end(self) -> None:
+        self.source.dataset.on_epoch_end()
+
+
+def source_of(x: Any, batch_size: int, steps: int | None, detach: Detach) -> Arrays | Batches:
+    """The source that `x` of `fit` is."""
+    if isinstance(x, keras.utils.PyDataset):
+        return Dataset(x, steps, detach)
+    if all(hasattr(array, "shape") for array in keras.tree.flatten(x)):
+        return Arrays(x, batch_size, detach)
+    return Batches(x, steps, detach)
+
+
+def _merged(outputs: Sequence[Outputs], digests: list[bytes]) -> Rows:
+    return {name: array for each in outputs for name, array in each.of(digests).items()}

@@ -7,6 +7,7 @@ What a method was tested against comes from the tests.
 """
 
 import inspect
+import json
 import pathlib
 import re
 import sys
@@ -15,13 +16,14 @@ from collections.abc import Iterator
 ROOT = pathlib.Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
 
+from benchmarks.every_method import METHODS  # noqa: E402
 from keras_smskd import distillers  # noqa: E402
 from tests import parity  # noqa: E402
 
 PAGE, README = ROOT / "docs" / "methods.md", ROOT / "README.md"
 BEGIN, END = "<!-- methods: made by docs/make_methods.py -->", "<!-- end of methods -->"
 
-NO_METHODS = ("Distiller", "ProjectedDistiller", "JointDistiller", "reuse_classifier")
+COSTS = json.loads((ROOT / "benchmarks" / "step_cost.json").read_text())
 KINDS = {"response": "Outputs", "feature": "Features", "relation": "Relations between samples"}
 READS = {
     "logits": "none, the outputs alone",
@@ -37,7 +39,11 @@ All methods of keras_smskd, made from their docstrings (`help(keras_smskd.KDDist
 ranges, an example). *Tested against* says where the expected losses and gradients come from: **reference** means
 numbers computed by a published reference implementation, **paper** a plain NumPy implementation written from the paper.
 Every method is tested against the latter too, on TensorFlow, JAX and PyTorch. *Weights* are the defaults of
-`label_weight` and `distillation_weight`, those of the published benchmarks where there are any.
+`label_weight` and `distillation_weight`, those of the published benchmarks where there are any. *Cost* is that of a
+training step relative to one of KD on the same models and two processor cores, on TensorFlow / JAX / PyTorch, measured
+by `python -m benchmarks.step_cost`, which says how: with larger models it comes nearer to 1. A default such as
+`projector=pointwise_projector` names a function of `keras_smskd.projectors`. Besides the arguments listed here every
+method takes [those of all methods](#what-all-methods-take).
 
 """
 
@@ -45,10 +51,10 @@ Every method is tested against the latter too, on TensorFlow, JAX and PyTorch. *
 class Method:
     """What a row and a section say of one distiller."""
 
-    def __init__(self, name: str) -> None:
-        self.name = name
-        self.distiller = getattr(distillers, name)
-        self.acronym = name.removesuffix("Distiller")
+    def __init__(self, acronym: str) -> None:
+        self.acronym = acronym
+        self.name = f"{acronym}Distiller"
+        self.distiller = getattr(distillers, self.name)
         self.paragraphs = inspect.getdoc(self.distiller).split("\n\n")
 
     @property
@@ -96,12 +102,34 @@ class Method:
         return "reference" if self.acronym in map(parity.method_of, parity.load()[0]) else "paper"
 
     @property
-    def arguments(self) -> str:
-        """The method's own arguments and their defaults."""
-        parameters = inspect.signature(self.distiller.__init__).parameters.values()
-        own = [p for p in parameters if p.kind is p.KEYWORD_ONLY]
-        defaults = [p.default.__name__ if callable(p.default) else repr(p.default) for p in own]
-        return ", ".join(f"{p.name}={default}" for p, default in zip(own, defaults, strict=True))
+    def cost(self) -> str:
+        """The cost of a step on the three backends."""
+        return " / ".join(f"{COSTS[backend][self.acronym]:.2f}" for backend in ("tensorflow", "jax", "torch"))
+
+    @property
+    def arguments(self) -> list[str]:
+        """What the method's own arguments are, and how it takes `layers`."""
+        own = inspect.signature(self.distiller.__init__).parameters if "__init__" in vars(self.distiller) else {}
+        described = described_arguments(self.distiller)
+        layers = ["layers"] if "layers" in described else []
+        names = [name for name, parameter in own.items() if parameter.kind is parameter.KEYWORD_ONLY]
+        return [f"`{name}{default_of(own.get(name))}`: {described[name]}" for name in [*layers, *names]]
+
+
+def described_arguments(distiller: type) -> dict[str, str]:
+    """The arguments that a docstring describes, each in one line."""
+    paragraphs = inspect.getdoc(distiller).split("\n\n")
+    text = next(paragraph for paragraph in paragraphs if paragraph.startswith("Args:"))
+    entries = re.findall(r"^    (\w+): ((?:.|\n(?!    \w|    \*))+)", text, flags=re.MULTILINE)
+    return {name: re.sub(r"\s+", " ", description) for name, description in entries}
+
+
+def default_of(parameter: inspect.Parameter | None) -> str:
+    """`=` and the default of an argument, nothing where it is required."""
+    if parameter is None or parameter.default is parameter.empty:
+        return ""
+    default = parameter.default
+    return f"={default.__name__ if callable(default) else repr(default)}"
 
 
 def row(method: Method) -> str:
@@ -123,9 +151,8 @@ def section(method: Method) -> Iterator[str]:
     yield f"### `{method.name}`\n\n{method.title}: {method.purpose}\n\n"
     yield f"{method.formula}\n\n"
     yield f"- Layers: {READS[method.distiller.reads]}\n"
-    if method.arguments:
-        yield f"- Arguments: `{method.arguments}`\n"
-    yield f"- Weights: {method.weights}\n- Tested against: {method.tested}\n"
+    yield from (f"- {argument}\n" for argument in method.arguments)
+    yield f"- Weights: {method.weights}\n- Cost: {method.cost}\n- Tested against: {method.tested}\n"
     yield f"- Source: {method.source}\n\n"
 
 
@@ -134,20 +161,23 @@ def page(methods: list[Method]) -> str:
     parts = [HEAD]
     for kind, title in KINDS.items():
         of_kind = [method for method in methods if method.distiller.kind == kind]
-        parts.append(f"## {title}\n\n| Class | Purpose | Weights | Tested against |\n|---|---|---|---|\n")
+        parts.append(f"## {title}\n\n| Class | Purpose | Weights | Cost | Tested against |\n|---|---|---|---|---|\n")
         for method in of_kind:
             link = f"[`{method.name}`](#{method.name.lower()})"
-            parts.append(f"| {link} | {method.purpose} | {method.weights} | {method.tested} |\n")
+            parts.append(f"| {link} | {method.purpose} | {method.weights} | {method.cost} | {method.tested} |\n")
         parts.append("\n")
         parts.extend("".join(section(method)) for method in of_kind)
+    parts.append("## What all methods take\n\n")
+    parts.extend(
+        f"- `{name}`: {text}\n" for name, text in described_arguments(distillers.Distiller).items() if name != "layers"
+    )
     return "".join(parts).rstrip() + "\n"
 
 
 def main() -> None:
     """Writes both files, or compares them."""
-    names = [name for name in distillers.__all__ if name not in NO_METHODS]
     order = list(KINDS)
-    methods = sorted((Method(name) for name in names), key=lambda m: (order.index(m.distiller.kind), m.name))
+    methods = sorted(map(Method, METHODS), key=lambda m: (order.index(m.distiller.kind), m.name))
     readme = README.read_text()
     before, rest = readme.split(BEGIN)
     texts = {PAGE: page(methods), README: f"{before}{BEGIN}\n{readme_table(methods)}{END}{rest.split(END)[1]}"}

@@ -159,7 +159,7 @@ def check_label_values(invalid: float, classes: int) -> None:
     """Raises if any label was `invalid`, as counted by `count_invalid_labels`."""
     if invalid:
         raise ValueError(
-            f"`y` must hold class ids from 0 to {classes - 1}, or probabilities that sum to 1. "
+            f"`y` must hold class ids, which count from 0 to {classes - 1}, or probabilities that sum to 1. "
             f"Received: {int(invalid)} labels that do not."
         )
 
@@ -175,8 +175,13 @@ def count_invalid_labels(y: Tensor, classes: int) -> Tensor:
     return ops.sum(ops.cast(ops.logical_not(valid), "float32"))
 
 
-def check_batch_size(batch_size: int, smallest: int, method: str) -> None:
-    """Raises if a batch of `batch_size` samples has no relations for `method` to match."""
+def check_batch_size(batch_size: int, smallest: int, largest: int | None, method: str) -> None:
+    """Raises if a batch of `batch_size` samples has no relations for `method` to match, or too many."""
+    if largest is not None and batch_size > largest:
+        raise ValueError(
+            f"`batch_size` of `fit` must be at most {largest} for {method}, which was made for batches of that size. "
+            f"Received: batches of {batch_size}."
+        )
     if batch_size < smallest:
         raise ValueError(
             f"`batch_size` must be at least {smallest} for {method}, which compares the samples of a batch with each "

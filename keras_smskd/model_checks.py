@@ -64,8 +64,9 @@ def check_classifiers(*extractors: FeatureExtractor) -> int:
             raise ValueError(
                 f"`{role}` must output logits. Received: the model '{name}', which ends in a softmax; a logarithm "
                 "cannot give back the logits that float32 rounded to probabilities of 0 or 1. Build it without its "
-                "last activation (`classifier_activation=None` in keras.applications), or take that off: "
-                f"`{role}.layers[-1].activation = keras.activations.linear`."
+                "last activation (`classifier_activation=None` in keras.applications), or take that off its last "
+                f"layer: `{role}.layers[-1].activation = keras.activations.linear`, where that layer has one, or "
+                f"`keras.Model({role}.inputs, {role}.layers[-2].output)`, where it is the softmax."
             )
     classes, of_student = (extractor.shapes[LOGITS][-1] for extractor in (extractors[0], extractors[-1]))
     if classes != of_student:
@@ -91,6 +92,8 @@ def check_teachers(teacher: Any, teachers: Any) -> list[keras.Model]:
             "One of `teacher` and `teachers` must be given, one model or a list of them. Received: "
             f"teacher={teacher!r}, teachers={teachers!r}"
         )
+    if isinstance(teacher, list | tuple):
+        raise TypeError(f"`teacher` must be a `keras.Model`; several go to `teachers`. Received: teacher={teacher!r}")
     if teachers is None:
         return [teacher]
     if not isinstance(teachers, list | tuple) or not teachers:

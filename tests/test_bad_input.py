@@ -132,6 +132,12 @@ CONSTRUCTION = {
         ValueError,
         "`distance_weight`",
     ),
+    "list of teachers": (lambda: KD([dense(3)], dense(2)), TypeError, "several go to `teachers`"),
+    "list of preprocessings": (
+        lambda: KD(*pair(), teacher_preprocessing=[None]),
+        TypeError,
+        "`teacher_preprocessing` must be one function",
+    ),
     "no stages": (lambda: smskd.SequentialDistiller([]), ValueError, "`stages` must be a list of one"),
     "stages are no list": (lambda: smskd.SequentialDistiller(KD(*pair())), TypeError, "`stages` must be a list"),
     "stage is no distiller": (lambda: sequence(dense(3)), TypeError, "`distiller` must be a `Distiller`"),
@@ -189,7 +195,7 @@ def test_compile(name, kind):
 
 X, Y = vectors(8)
 DATA = {
-    "class id too large": (X, np.full(8, CLASSES), "class ids from 0 to 3.*Received: 8 labels"),
+    "class id too large": (X, np.full(8, CLASSES), "class ids, which count from 0 to 3.*Received: 8 labels"),
     "negative class id": (X, np.where(np.arange(8) == 3, -1, Y), "Received: 1 labels"),
     "labels of rank 3": (X, np.zeros((8, 2, 2)), r"Received: y of shape \((8|None), 2, 2\)"),
     "one-hot of other classes": (X, np.eye(5)[Y], r"probabilities of shape \(batch, 4\)"),

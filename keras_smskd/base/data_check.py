@@ -54,4 +54,5 @@ class DataCheck(keras.callbacks.Callback):
             self._check_batch_size(self.distiller.smallest_batch - 1)
 
     def _check_batch_size(self, batch_size: int) -> None:
-        checks.check_batch_size(batch_size, self.distiller.smallest_batch, self.distiller.method)
+        of_method = self.distiller.smallest_batch, self.distiller.largest_batch, self.distiller.method
+        checks.check_batch_size(batch_size, *of_method)

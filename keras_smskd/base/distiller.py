@@ -40,7 +40,7 @@ class Distiller(KeptArguments, Caching):
             path such as `"backbone/stage3"`; `"logits"` is the output of a model.
         teacher_weighting: How much each of several teachers counts for a sample: `"uniform"`, or `"tcp"` by its true
             class probability.
-        teacher_preprocessing: Function `x -> x` that makes the teachers' inputs from the student's, written with
+        teacher_preprocessing: Function `x -> x` that makes all teachers' inputs from the student's, written with
             `keras.ops`, such as a resizing layer. Default: both take the same.
         label_weight: Weight of the label loss, at least 0. Like the other two weights it is a variable: set it at any
             time, with no retrace. Default: the method's published one.
@@ -74,6 +74,9 @@ class Distiller(KeptArguments, Caching):
 
     smallest_batch = 1
     """The number of samples that the method needs in a batch: 1, more for methods that compare samples."""
+
+    largest_batch: int | None = None
+    """The number of samples that the method can take in a batch, if that is limited."""
 
     def __init__(
         self,

@@ -52,6 +52,11 @@ class Teachers:
         preprocessing: Preprocessing | None,
     ) -> None:
         self.weighting = TEACHER_WEIGHTINGS[checks.check_choice("teacher_weighting", weighting, TEACHER_WEIGHTINGS)]
+        if not (preprocessing is None or callable(preprocessing)):
+            raise TypeError(
+                "`teacher_preprocessing` must be one function `x -> x`, for all teachers. Received: "
+                f"teacher_preprocessing={preprocessing!r}"
+            )
         self.preprocessing = preprocessing or (lambda x: x)
         self.paths = list(paths)
         self.reading = lambda paths: Teachers(models, list(dict.fromkeys(paths)), student, weighting, preprocessing)

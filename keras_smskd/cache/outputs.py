@@ -76,7 +76,8 @@ class Outputs:
         if unknown:
             raise ValueError(
                 f"`cache` knows the samples of the source as they were when it was filled. Received: {unknown} of "
-                f"{len(digests)} samples that it never saw. What the teacher knows of a sample is wrong for a changed "
-                "one: augment the data before `fit` and not while it is read, or train without `cache`."
+                f"{len(digests)} samples that it never saw. A source must give the same samples in every pass, since "
+                "what the teacher knows of a sample is wrong for a changed one: augment the data before `fit` and not "
+                "while it is read, or train without `cache`."
             )
         return self.table.take(digests)

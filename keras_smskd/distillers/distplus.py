@@ -82,7 +82,6 @@ class DISTPlusDistiller(ProjectedDistiller):
 
     kind = "feature"
     reads = "maps"
-    default_distillation_weight = 2.0
     smallest_batch = 2
 
     def __init__(

@@ -53,6 +53,8 @@ class JointDistiller(Distiller):
         if weights is not None:
             _set_weights(distillers, weights)
         self.smallest_batch = max(distiller.smallest_batch for distiller in distillers)
+        limits = [distiller.largest_batch for distiller in distillers if distiller.largest_batch is not None]
+        self.largest_batch = min(limits, default=None)
         self.needs_index = any(distiller.needs_index for distiller in distillers)
         self.views = _shared_views(distillers)
         shared = {name: check_same(distillers, name) for name in SHARED}

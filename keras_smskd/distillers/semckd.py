@@ -109,7 +109,7 @@ class SemCKDDistiller(Distiller):
         **kwargs: Any,
     ) -> None:
         super().__init__(teacher, student, **kwargs)
-        self.batch_size = check_count("batch_size", batch_size)
+        self.batch_size = self.largest_batch = check_count("batch_size", batch_size)
         self.factor = check_count("factor", factor)
         self.temperature = check_positive("temperature", temperature)
         teacher_shapes, student_shapes = self._apart(self.shape_pairs)

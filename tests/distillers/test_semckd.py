@@ -90,9 +90,14 @@ def test_one_student_layer_learns_from_several_teacher_layers():
 
 def test_a_larger_batch_is_refused():
     x, y = images(8)
+    message = "`batch_size` of `fit` must be at most 4 for SemCKD.*Received: batches of 8"
+    distiller = made({"stage1": "stage1"}, batch_size=4)
+    for fit in (lambda: distiller.fit(x, y, batch_size=8, verbose=0), lambda: distiller.train_on_batch(x, y)):
+        with pytest.raises(ValueError, match=message):
+            fit()
     message = "`batch_size` must be at least the number of samples in a batch. Received: batch_size=4 and a batch of 8"
     with pytest.raises(Exception, match=f"{message}|[Pp]adding"):
-        made({"stage1": "stage1"}, batch_size=4).fit(x, y, batch_size=8, verbose=0)
+        distiller.fit(((x, y) for _ in range(3)), steps_per_epoch=1, verbose=0)
 
 
 def test_missing_samples_are_zeros():

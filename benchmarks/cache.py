@@ -1,0 +1,132 @@
+"""What training with cached knowledge costs, relative to training the student alone.
+
+    KERAS_BACKEND=tensorflow python -m benchmarks.cache
+
+A ResNet-20 teaches a ResNet-8 by three stages: KD, SP and RKD on pooled features. Epochs of the student alone, of the
+stages and of the stages with cached knowledge take turns; an epoch's cost is the median of the ratios of the seconds,
+those of all threads ("processor") or of the clock. A whole run is the epochs of its stages, a pass of the teacher and a
+pass of the reference for each later stage; compiling is left out. Writes benchmarks/cache.json.
+"""
+
+import argparse
+import functools
+import json
+import pathlib
+import time
+from collections.abc import Callable
+
+import keras
+import numpy as np
+
+import keras_smskd as smskd
+from benchmarks.models import residual
+
+FILE = pathlib.Path(__file__).with_suffix(".json")
+BATCH_SIZE = 64
+EPOCHS = (30, 240)
+POOL = {"layers": {"pool": "pool"}}
+STAGES = {
+    "KD": smskd.KDDistiller,
+    "SP": lambda teacher, student: smskd.SPDistiller(teacher, student, **POOL),
+    "RKD": lambda teacher, student: smskd.RKDDistiller(teacher, student, **POOL),
+}
+CLOCKS = {"processor": time.process_time, "clock": time.perf_counter}
+
+Seconds = dict[str, dict[str, list[float]]]
+
+
+class EpochTimer(keras.callbacks.Callback):
+    """Adds the seconds of every epoch but the first, which compiles."""
+
+    def __init__(self, seconds: dict[str, list[float]]) -> None:
+        super().__init__()
+        self.seconds = seconds
+        self.starts: dict[str, float] = {}
+
+    def on_epoch_begin(self, epoch: int, logs: object = None) -> None:
+        self.starts = {name: clock() for name, clock in CLOCKS.items()}
+
+    def on_epoch_end(self, epoch: int, logs: object = None) -> None:
+        if epoch:
+            for name, clock in CLOCKS.items():
+                self.seconds[name].append(clock() - self.starts[name])
+
+
+def compiled(model: keras.Model) -> keras.Model:
+    """Compiles a student or a distiller."""
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(keras.optimizers.SGD(0.001, momentum=0.9), loss, metrics=["accuracy"])
+    return model
+
+
+def stage(method: str, reference: bool) -> smskd.Distiller:
+    """Makes the distiller of a stage, with a reference if it is not the first."""
+    distiller = STAGES[method](residual(3), residual(1))
+    if reference:
+        sequence = smskd.SequentialDistiller([smskd.KDDistiller(distiller.teacher, distiller.student), distiller])
+        distiller.attach_reference(sequence._reference)
+    return compiled(distiller)
+
+
+def passes(seconds: Seconds, x: np.ndarray, rounds: int) -> None:
+    """Measures a pass of the teacher and one of the reference, as the cache makes them."""
+    for name, model in (("teacher", residual(3)), ("reference", residual(1))):
+        batches = np.split(x, len(x) // BATCH_SIZE)
+        model.predict_on_batch(batches[0])
+        for _ in range(rounds):
+            starts = {clock: CLOCKS[clock]() for clock in CLOCKS}
+            for batch in batches:
+                model.predict_on_batch(batch)
+            for clock, start in starts.items():
+                seconds[f"pass of the {name}"][clock].append(CLOCKS[clock]() - start)
+
+
+def measured(samples: int, rounds: int) -> Seconds:
+    """Measures all epochs and passes, in turns."""
+    generator = np.random.default_rng(0)
+    x = generator.normal(size=(samples, 32, 32, 3)).astype("float32")
+    y = generator.integers(0, 100, samples)
+    runs: dict[str, Callable[..., object]] = {"alone": compiled(residual(1)).fit}
+    for method in STAGES:
+        distiller = stage(method, reference=method != "KD")
+        runs[f"{method}, online"] = distiller.fit
+        runs[f"{method}, cached"] = functools.partial(distiller.fit, cache=smskd.Cache())
+    names = [*runs, "pass of the teacher", "pass of the reference"]
+    seconds: Seconds = {name: {clock: [] for clock in CLOCKS} for name in names}
+    for _ in range(rounds):
+        for name, fit in runs.items():
+            timer = EpochTimer(seconds[name])
+            fit(x, y, batch_size=BATCH_SIZE, epochs=2, verbose=0, callbacks=[timer])
+    passes(seconds, x, rounds)
+    return seconds
+
+
+def ratios(seconds: Seconds, clock: str) -> dict[str, float]:
+    """The median cost of everything relative to an epoch of the student alone, and of whole runs."""
+    alone = np.array(seconds["alone"][clock])
+    costs = {name: float(np.median(np.array(of[clock]) / alone)) for name, of in seconds.items()}
+    for kind in ("online", "cached"):
+        epoch = np.mean([costs[f"{method}, {kind}"] for method in STAGES])
+        once = costs["pass of the teacher"] + (len(STAGES) - 1) * costs["pass of the reference"]
+        for epochs in EPOCHS:
+            costs[f"{epochs} epochs, {kind}"] = float(epoch + (once / epochs if kind == "cached" else 0))
+    return {name: round(cost, 3) for name, cost in costs.items()}
+
+
+def main() -> None:
+    """Measures, prints a table and writes the file."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--samples", type=int, default=640)
+    parser.add_argument("--rounds", type=int, default=5)
+    options = parser.parse_args()
+    seconds = measured(options.samples, options.rounds)
+    result = {clock: ratios(seconds, clock) for clock in CLOCKS}
+    results = json.loads(FILE.read_text()) if FILE.exists() else {}
+    FILE.write_text(json.dumps({**results, keras.backend.backend(): result}, indent=1) + "\n")
+    print(f"{keras.backend.backend()}, keras {keras.__version__}, student alone = 1{'':8}processor     clock")
+    for name in result["clock"]:
+        print(f"{name:48}{result['processor'][name]:12.3f}{result['clock'][name]:10.3f}")
+
+
+if __name__ == "__main__":
+    main()

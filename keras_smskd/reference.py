@@ -116,6 +116,7 @@ class Reference:
         self.student = student
         self.model = freeze_copy(student, student_factory)
         self.logits = FeatureExtractor(self.model, [], "reference")
+        self.outputs: Any = None
 
     def check_labels(self, x: Any, y: Any) -> None:
         """Misses labels before the first stage, where the weighting needs them only in the second."""

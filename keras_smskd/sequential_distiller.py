@@ -7,7 +7,7 @@ from typing import Any
 import keras
 
 from keras_smskd import checks, model_checks
-from keras_smskd.cache import as_cache
+from keras_smskd.cache import Cache, as_cache
 from keras_smskd.callbacks.across_stages import AcrossStages
 from keras_smskd.distillers import Distiller
 from keras_smskd.history import SequentialHistory
@@ -178,7 +178,7 @@ class SequentialDistiller(StudentModel):
         self._epochs = self._epochs_of_stages(epochs)
         if self._reference:
             self._reference.check_labels(x, y)
-        history, cache = SequentialHistory(), as_cache(cache)
+        history, cache = SequentialHistory(), self._checked_cache(cache)
         self.history = history
         with AcrossStages(callbacks, self) as across:
             for index, stage in enumerate(self.stages):
@@ -187,7 +187,6 @@ class SequentialDistiller(StudentModel):
                 if self._reference and self.reference_weights[index]:
                     self._reference.update()
                 stage.distiller.first_epoch = len(history.epoch)
-                stage.distiller.also_cached = self._layers_of(stage.distiller.teachers)
                 stage_history = self._compile_stage(index).fit(
                     x,
                     y,
@@ -201,6 +200,14 @@ class SequentialDistiller(StudentModel):
                 )
                 history.append(stage.name, stage_history)
         return history
+
+    def _checked_cache(self, cache: Any) -> Cache | None:
+        """The cache, if all stages can take it."""
+        cache = as_cache(cache)
+        for stage in self.stages if cache else ():
+            stage.distiller.check_cacheable()
+            stage.distiller.also_cached = self._layers_of(stage.distiller.teachers)
+        return cache
 
     def _layers_of(self, teachers: Sequence[keras.Model]) -> list[str]:
         """The layers that the stages read of certain teachers."""

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import keras_smskd as smskd
+from keras_smskd.cache.digests import digests_of, in_numpy
 from tests.models import assert_same_weights, convolutional, images, label_loss, weights_of
 
 SAMPLES, BATCH_SIZE = 22, 8
@@ -212,16 +213,92 @@ def test_augmentation_behind_the_cache_is_refused():
         trained(source, None, epochs=20, cache=True)
 
 
-def test_a_changed_preprocessing_is_found_out(tmp_path):
+@pytest.mark.parametrize("kept", ["memory", "directory"])
+def test_a_changed_preprocessing_meets_no_old_knowledge(tmp_path, kept):
+    """The functions have the same code; every second sample is known from the first."""
+
     def make(scale):
-        def preprocessing(x):
-            return scale() * x
+        return lambda teacher, student: smskd.KDDistiller(
+            teacher, student, teacher_preprocessing=lambda x: scale * x, label_weight=0.0
+        )
 
-        return lambda teacher, student: smskd.KDDistiller(teacher, student, teacher_preprocessing=preprocessing)
+    cache = smskd.Cache(tmp_path if kept == "directory" else None)
+    trained(X[::2], Y[::2], make=make(1.0), cache=cache)
+    for _ in range(2):
+        assert_same_run(trained(make=make(3.0)), trained(make=make(3.0), cache=cache))
 
-    trained(make=make(lambda: 1.0), cache=tmp_path)
-    with pytest.raises(ValueError, match="`cache` was filled by a teacher of the same weights that outputs something"):
-        trained(make=make(lambda: 2.0), cache=tmp_path)
+
+def test_the_same_weights_in_another_architecture_are_another_teacher(tmp_path):
+    teacher, other = convolutional(6), convolutional(6)
+    other.set_weights(teacher.get_weights())
+    other.get_layer("stage2").activation = keras.activations.tanh
+    trained(teacher=teacher, cache=tmp_path)
+    assert_same_run(trained(teacher=other), trained(teacher=other, cache=tmp_path))
+
+
+def test_content_is_more_than_bytes():
+    arrays = [np.zeros((2, 8, 8)), np.zeros((2, 16, 4)), np.zeros((2, 8, 8), "float32"), np.zeros((2, 8, 8), "int32")]
+    inputs = [*arrays, [np.ones((2, 2)), np.ones((2, 1))], [np.ones((2, 1)), np.ones((2, 2))]]
+    assert len({digests_of(x)[0] for x in inputs}) == len(inputs)
+    assert all(len(set(digests_of(x))) == 1 for x in inputs)
+    with pytest.raises(TypeError, match="`cache` needs inputs that are numbers. Received: an array of dtype=object"):
+        in_numpy(np.array(["a", 1], dtype=object))
+
+
+class Resized(Batches):
+    def __getitem__(self, index):
+        x, y = super().__getitem__(index)
+        return (x[:, :6, :6] if index == 1 else x), y
+
+
+@pytest.mark.skipif(keras.backend.backend() == "tensorflow", reason="AT needs to know sizes, which a graph does not.")
+@pytest.mark.parametrize("kept", ["memory", "directory"])
+def test_batches_of_several_sizes(tmp_path, kept):
+    def make(teacher, student):
+        free = [keras.Sequential([keras.Input((None, None, 1)), *model.layers[1:]]) for model in (teacher, student)]
+        return smskd.ATDistiller(*free, layers={"stage2": "stage2"})
+
+    cache = True if kept == "memory" else tmp_path
+    assert_same_run(trained(Resized(), None, make=make), trained(Resized(), None, make=make, cache=cache))
+
+
+class Reshuffled(Batches):
+    """Begins every epoch in another order."""
+
+    def __init__(self):
+        super().__init__()
+        self.order = np.arange(3)
+
+    def __getitem__(self, index):
+        return super().__getitem__(int(self.order[index]))
+
+    def on_epoch_begin(self):
+        self.order = np.roll(self.order, 1)
+
+
+def test_a_dataset_learns_of_its_epochs():
+    arguments = {"epochs": 3, "shuffle": False}
+    assert_same_run(trained(Reshuffled(), None, **arguments), trained(Reshuffled(), None, **arguments, cache=True))
+
+
+def test_epochs_may_be_shorter_than_the_data():
+    arguments = {"epochs": 3, "steps_per_epoch": 2, "shuffle": False}
+    assert_same_run(trained(Batches(), None, **arguments), trained(Batches(), None, **arguments, cache=True))
+    assert np.isfinite(trained(Again(), None, steps_per_epoch=2, epochs=4, cache=True)[1]).all()
+
+
+def test_inputs_keep_their_precision_under_a_global_policy():
+    def make(teacher, student):
+        keras.config.set_dtype_policy("mixed_float16")
+        return smskd.KDDistiller(teacher, student, label_weight=0.0)
+
+    runs = []
+    for cache in (None, True):
+        try:
+            runs.append(trained(1e3 * X, make=make, cache=cache))
+        finally:
+            keras.config.set_dtype_policy("float32")
+    np.testing.assert_allclose(runs[0][1], runs[1][1], rtol=1e-4)
 
 
 class InterruptedPassError(Exception):
@@ -270,8 +347,12 @@ def test_what_cannot_be_cached():
         smskd.Cache(dtype="int8")
     with pytest.raises(ValueError, match="Received: a generator, which can be read only once"):
         trained(endless(), None, cache=True)
+    teacher, student = models()
+    stages = [smskd.KDDistiller(teacher, student), smskd.SSKDDistiller(teacher, student, layers={"pool": "pool"})]
+    before = weights_of(student)
     with pytest.raises(ValueError, match="`cache` cannot hold what SSKD reads"):
-        trained(make=lambda *pair: smskd.SSKDDistiller(*pair, layers={"pool": "pool"}), cache=True)
+        trained(make=lambda *pair: smskd.SequentialDistiller(stages), cache=True)
+    assert_same_weights(student, before)
 
 
 def test_it_says_what_it_took_and_saves(capsys):

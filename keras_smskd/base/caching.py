@@ -1,15 +1,20 @@
 """Knowledge out of a cache, joined to the training data of a distiller."""
 
 import dataclasses
+import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
+
 from keras_smskd.base.batch import Batch
-from keras_smskd.base.outputs import OF_TEACHERS, REFERENCE, OutputsOfReference, OutputsOfTeachers
+from keras_smskd.base.outputs import OF_TEACHERS, REFERENCE, OutputsOfTeachers, outputs_of_reference, stacked
 from keras_smskd.base.weighted_terms import WeightedTerms
-from keras_smskd.cache import Arrays, Batches, Cache, Outputs, as_cache, described, source_of
+from keras_smskd.cache import Arrays, Batches, Cache, Outputs, as_cache, source_of
 from keras_smskd.features import LOGITS
+
+PROCESS = uuid.uuid4().hex
 
 
 class Caching(WeightedTerms):
@@ -25,11 +30,7 @@ class Caching(WeightedTerms):
         if cache is None:
             yield {"x": x, **arguments}
             return
-        if self.views > 1:
-            raise ValueError(
-                f"`cache` cannot hold what {self.method} reads: views of a sample that are made in the training step. "
-                "Train it without `cache`."
-            )
+        self.check_cacheable()
         source = source_of(x, batch_size or 32, arguments.get("steps_per_epoch"), self._inputs_of)
         outputs = self._outputs_for(source, cache, arguments.get("verbose"))
         try:
@@ -37,25 +38,37 @@ class Caching(WeightedTerms):
         except Exception as error:
             raise getattr(source, "error", None) or error from None
 
+    def check_cacheable(self) -> None:
+        """Raises if the method reads what no cache can hold."""
+        if self.views > 1:
+            raise ValueError(
+                f"`cache` cannot hold what {self.method} reads: views of a sample that are made in the training step. "
+                "Train without `cache`."
+            )
+
     def _outputs_for(self, source: Arrays | Batches, cache: Cache, verbose: Any) -> list[Outputs]:
         """What the models output for a source, computed as far as it is not known."""
         outputs = [self._outputs_of_teachers(cache, source, verbose)]
         if self._reference is not None:
-            of_reference = Cache().outputs_of(OutputsOfReference(self._reference), [REFERENCE], REFERENCE)
-            cache.fill(of_reference, source, "reference", verbose)
-            outputs.append(of_reference)
+            model = outputs_of_reference(self._reference)
+            outputs.append(Cache().outputs_of(model, REFERENCE, {REFERENCE: np.empty(0)}))
+            cache.fill(outputs[1], source, "reference", verbose)
         return outputs
 
     def _outputs_of_teachers(self, cache: Cache, source: Arrays | Batches, verbose: Any) -> Outputs:
         """What this distiller reads of the teachers, computed together with what other stages read."""
-        key = cache.key(self.teachers, described(self.teacher_preprocessing))
-        own = [OF_TEACHERS + path for path in dict.fromkeys([LOGITS, *self._teachers.paths])]
-        model = OutputsOfTeachers(self._teachers.reading([*self._teachers.paths, *self.also_cached]))
-        names = dict.fromkeys([*own, *(OF_TEACHERS + path for path in self.also_cached)])
-        cache.fill(
-            cache.outputs_of(model, list(names), key), source, "teachers" if self.teachers[1:] else "teacher", verbose
-        )
-        return cache.outputs_of(model, own, key)
+        own, key = self._teachers.paths, cache.key(self.teachers, *self._unseen_by_probe())
+        teachers = self._teachers.reading([*own, *self.also_cached])
+        model, probe = OutputsOfTeachers(teachers), stacked([extractor.example for extractor in teachers.extractors])
+        of = "teacher" if len(self.teachers) == 1 else "teachers"
+        cache.fill(cache.outputs_of(model, key, probe), source, of, verbose)
+        names = [OF_TEACHERS + path for path in (LOGITS, *own)]
+        return cache.outputs_of(model, key, {name: probe[name] for name in names})
+
+    def _unseen_by_probe(self) -> tuple[Any, ...]:
+        """What tells a preprocessing apart that no probe went through, since the student leaves its input size free."""
+        seen = self.teacher_preprocessing is None or self._teachers.extractors[0].inputs is not None
+        return () if seen else (PROCESS, id(self.teacher_preprocessing))
 
     def _inputs_of(self, x: Any) -> Any:
         return Batch.of(x, self.needs_index).inputs

@@ -1,8 +1,10 @@
 """What teachers and reference output for a batch, under names: what a cache keeps of them."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
+import numpy as np
 from keras import ops
 
 from keras_smskd.base.teachers import Teachers
@@ -23,15 +25,14 @@ class OutputsOfTeachers(keras.Model):
     """
 
     def __init__(self, teachers: Teachers) -> None:
-        super().__init__()
+        super().__init__(autocast=False)
         self._models = [extractor.model for extractor in teachers.extractors]
         self._teachers = teachers
         self.built = True
 
     def call(self, x: Any, training: bool | None = None) -> dict[str, Tensor]:
         """The features of a batch."""
-        teachers = self._teachers(x)
-        return {OF_TEACHERS + path: ops.stack([each[path] for each in teachers], axis=1) for path in teachers[0]}
+        return stacked(self._teachers(x))
 
 
 class OutputsOfReference(keras.Model):
@@ -42,7 +43,7 @@ class OutputsOfReference(keras.Model):
     """
 
     def __init__(self, reference: Reference) -> None:
-        super().__init__()
+        super().__init__(autocast=False)
         self._model = reference.model
         self._reference = reference
         self.built = True
@@ -50,6 +51,19 @@ class OutputsOfReference(keras.Model):
     def call(self, x: Any, training: bool | None = None) -> dict[str, Tensor]:
         """The logits for a batch."""
         return {REFERENCE: self._reference.logits.frozen(x)[LOGITS]}
+
+
+def outputs_of_reference(reference: Reference) -> OutputsOfReference:
+    """The one model of the reference's logits, which is traced once."""
+    if reference.outputs is None:
+        reference.outputs = OutputsOfReference(reference)
+    return reference.outputs
+
+
+def stacked(teachers: Sequence[Features]) -> dict[str, Tensor]:
+    """The features of teachers under the names that they have in a cache."""
+    stack = np.stack if isinstance(teachers[0][LOGITS], np.ndarray) else ops.stack
+    return {OF_TEACHERS + path: stack([each[path] for each in teachers], axis=1) for path in teachers[0]}
 
 
 def features_of_teachers(knowledge: dict[str, Tensor]) -> list[Features]:

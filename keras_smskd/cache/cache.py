@@ -10,7 +10,7 @@ import keras
 
 from keras_smskd.cache.digests import fingerprint
 from keras_smskd.cache.outputs import Outputs
-from keras_smskd.cache.segments import FileSegment, MemorySegment
+from keras_smskd.cache.segments import FileSegment, MemorySegment, Rows
 from keras_smskd.cache.sources import Arrays, Batches
 from keras_smskd.cache.table import Segment, Table
 from keras_smskd.checks import check_choice
@@ -24,15 +24,18 @@ class Cache:
 
     Given to `fit(cache=...)`; `cache=True` stands for one in memory, a path for one in that directory. Logits and the
     features of `layers` are computed in one pass before the first epoch, those of the reference in one pass at the
-    start of each stage. A sample is known by its content, a teacher by its weights and layers: whatever the order of
-    the data, a sample or a teacher that has changed never meets old knowledge. Samples that are new are added, so an
-    interrupted pass goes on where it was.
+    start of each stage. A sample is known by its content, a teacher by its weights and by what it outputs for samples
+    that never change: whatever the order of the data, a sample, a teacher or a preprocessing that has changed never
+    meets old knowledge. Samples that are new are added, so an interrupted pass goes on where it was, and processes may
+    share a directory.
 
     Data that is augmented while it is read is refused: what a teacher knows of an image is wrong for its mirror image.
+    A source must give the same samples in every pass, batches of one shape if it is a `tf.data.Dataset`.
 
     Args:
         directory: Where to keep it between runs; None for memory.
-        dtype: `"float32"`, or `"float16"` for half the size and a relative error of at most 2^-11.
+        dtype: `"float32"`, or `"float16"` for half the size and a relative error of at most 2^-11. (Keras brings
+            arrays to float32 for the training: half the size on disk.)
 
     Raises:
         ValueError: If `dtype` is another one.
@@ -54,29 +57,29 @@ class Cache:
         self._segments: dict[str, list[Segment]] = {}
 
     def key(self, models: Sequence[keras.Model], *facts: Any) -> str:
-        """The name under which outputs are kept that are made by these models; further facts distinguish them."""
+        """The name under which outputs of models of these weights are kept; further facts tell them apart."""
         return fingerprint(models, self.dtype, __version__, *facts)
 
-    def outputs_of(self, model: keras.Model, names: Sequence[str], key: str) -> Outputs:
-        """The outputs of a model, kept under a key."""
+    def outputs_of(self, model: keras.Model, key: str, probe: Rows) -> Outputs:
+        """The outputs of a model, kept under a key: those by whose names the `probe` is; see `Table`."""
         if self.directory is None:
-            table = Table(names, self._segments.setdefault(key, []), MemorySegment)
+            table = Table(probe, self._segments.setdefault(key, []), MemorySegment)
         else:
             directory = self.directory / key
-            segments = self._segments.setdefault(key, [*FileSegment.all_in(directory, self.dtype)])
-            table = Table(names, segments, lambda: FileSegment.new(directory, self.dtype))
+            if key not in self._segments:
+                self._segments[key] = [*FileSegment.all_in(directory, self.dtype)]
+            table = Table(probe, self._segments[key], lambda probe: FileSegment.new(directory, self.dtype, probe))
         return Outputs(model, table, self.dtype)
 
     def fill(self, outputs: Outputs, source: Arrays | Batches, of: str, verbose: Any) -> None:
         """Computes what is not known yet of a source, and says what that took and saves."""
-        start, known = time.perf_counter(), outputs.table.size
+        start = time.perf_counter()
         bar = keras.utils.Progbar(len(source) or None, verbose=1 if verbose else 0, unit_name="batch")
-        outputs.fill(source.batches(), bar.update)
-        added, seconds = outputs.table.size - known, time.perf_counter() - start
-        if verbose and added:
+        known, new = outputs.fill(source.batches(), source.enough, bar.update)
+        if verbose and new:
             print(
-                f"Outputs of the {of} for {added:,} samples computed in {seconds:.1f} s, which every epoch saves; "
-                f"{known:,} known before, {outputs.table.nbytes / 1e6:,.1f} MB in all."
+                f"Outputs of the {of} for {new:,} samples computed in {time.perf_counter() - start:.1f} s, which every "
+                f"epoch saves; {known:,} known before, {outputs.table.nbytes / 1e6:,.1f} MB in all."
             )
 
 

@@ -15,7 +15,10 @@ def in_numpy(x: Any) -> Any:
     """A batch, or whole arrays, in NumPy."""
 
     def array(x: Any) -> np.ndarray:
-        return np.ascontiguousarray(keras.ops.convert_to_numpy(x) if keras.ops.is_tensor(x) else x)
+        x = np.ascontiguousarray(keras.ops.convert_to_numpy(x) if keras.ops.is_tensor(x) else x)
+        if x.dtype.kind not in "biuf":
+            raise TypeError(f"`cache` needs inputs that are numbers. Received: an array of dtype={x.dtype}.")
+        return x
 
     return keras.tree.map_structure(array, x)
 
@@ -23,27 +26,20 @@ def in_numpy(x: Any) -> Any:
 def digests_of(x: Any) -> list[bytes]:
     """A digest of each sample of a batch, or of whole arrays, in NumPy."""
     arrays = keras.tree.flatten(x)
-    return [_digest([array[index] for array in arrays]) for index in range(len(arrays[0]))]
+    kind = hashlib.blake2b(repr([(array.dtype.str, array.shape[1:]) for array in arrays]).encode(), digest_size=SIZE)
+    rows = [array.reshape(len(array), -1).view("uint8") for array in arrays]
+    digests = []
+    for parts in zip(*rows, strict=True):
+        hasher = kind.copy()
+        for part in parts:
+            hasher.update(part.data)
+        digests.append(hasher.digest())
+    return digests
 
 
 def fingerprint(models: Sequence[keras.Model], *facts: Any) -> str:
     """A name for models with these weights, and for further facts."""
     hasher = hashlib.blake2b(repr(facts).encode(), digest_size=SIZE)
-    for variable in (variable for model in models for variable in model.weights):
-        hasher.update(keras.ops.convert_to_numpy(variable).tobytes())
+    for weight in (weight for model in models for weight in model.weights):
+        hasher.update(keras.ops.convert_to_numpy(weight).tobytes())
     return hasher.hexdigest()
-
-
-def described(function: Any) -> str:
-    """A function or a layer in words that are the same in every process."""
-    if isinstance(function, keras.Layer):
-        return repr(sorted((key, value) for key, value in function.get_config().items() if key != "name"))
-    code = getattr(function, "__code__", None)
-    return repr((getattr(function, "__qualname__", type(function).__name__), code and (code.co_code, code.co_names)))
-
-
-def _digest(parts: Sequence[np.ndarray]) -> bytes:
-    hasher = hashlib.blake2b(digest_size=SIZE)
-    for part in parts:
-        hasher.update(part.tobytes())
-    return hasher.digest()

@@ -9,9 +9,6 @@ import numpy as np
 from keras_smskd.cache.segments import Rows
 from keras_smskd.cache.table import Table
 
-# How far outputs that were kept may be from those of today: far above any rounding.
-TOLERANCE = 0.02
-
 
 class Outputs:
     """Named outputs of a frozen model for samples that are known by their content.
@@ -27,22 +24,30 @@ class Outputs:
         self.table = table
         self.dtype = dtype
 
-    def fill(self, batches: Iterable[tuple[Any, list[bytes]]], progress: Callable[[int], None]) -> None:
+    def fill(
+        self, batches: Iterable[tuple[Any, list[bytes]]], enough: float, progress: Callable[[int], None]
+    ) -> tuple[int, int]:
         """Computes what is not known yet, in batches of one size, so that the model is traced once.
 
         Args:
             batches: Inputs and the digests of the samples.
+            enough: The number of batches behind which a batch that is known says that all are, in a source without end.
             progress: Is told the number of each batch that was computed.
+
+        Returns:
+            How many samples were known, and how many were not.
         """
-        size = 0
+        size, known, new = 0, 0, 0
         for number, (x, digests) in enumerate(batches, start=1):
             size = max(size, len(digests))
             unknown = [row for row, digest in enumerate(digests) if digest not in self.table.rows]
+            known, new = known + len(digests) - len(unknown), new + len(unknown)
             if unknown:
                 self.table.append([digests[row] for row in unknown], self._computed(x, unknown, size))
                 progress(number)
-            elif self.table.inherited:
-                self._check(digests, self._computed(x, list(range(len(digests))), size))
+            elif number > enough:
+                break
+        return known, new
 
     def _computed(self, x: Any, rows: list[int], size: int) -> Rows:
         """The outputs for some rows of a batch."""
@@ -58,18 +63,6 @@ class Outputs:
                 )
         return {name: array.astype(self.dtype) for name, array in arrays.items()}
 
-    def _check(self, digests: Sequence[bytes], computed: Rows) -> None:
-        """Compares what another process knew of a batch with what the model outputs now."""
-        for name, kept in self.table.take(digests).items():
-            difference = np.abs(kept.astype("float32") - computed[name].astype("float32")).max()
-            if not difference <= TOLERANCE * max(float(np.abs(computed[name]).max()), TOLERANCE):
-                raise ValueError(
-                    f"`cache` was filled by a teacher of the same weights that outputs something else in '{name}', off "
-                    f"by {difference:g}: by other layers, or after another `teacher_preprocessing`. Give another "
-                    "directory."
-                )
-        self.table.inherited = False
-
     def of(self, digests: Sequence[bytes]) -> Rows:
         """The outputs for samples, all of them known."""
         unknown = sum(digest not in self.table.rows for digest in digests)
@@ -78,6 +71,7 @@ class Outputs:
                 f"`cache` knows the samples of the source as they were when it was filled. Received: {unknown} of "
                 f"{len(digests)} samples that it never saw. A source must give the same samples in every pass, since "
                 "what the teacher knows of a sample is wrong for a changed one: augment the data before `fit` and not "
-                "while it is read, or train without `cache`."
+                "while it is read, keep the last partial batch (`drop_remainder=False`, `drop_last=False`), or train "
+                "without `cache`."
             )
         return self.table.take(digests)

@@ -1,6 +1,7 @@
 """Data sources with outputs joined to their samples."""
 
 import itertools
+import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -29,6 +30,7 @@ class Arrays:
         self.inputs = in_numpy(detach(x))
         self.digests = digests_of(self.inputs)
         self.starts = range(0, len(self.digests), batch_size)
+        self.enough = math.inf
 
     def __len__(self) -> int:
         return len(self.starts)
@@ -41,6 +43,7 @@ class Arrays:
 
     def joined(self, outputs: Sequence[Outputs], attach: Attach) -> dict[str, Any]:
         """The arguments of `fit` for the arrays with outputs among them."""
+        self.inputs = None
         return {"x": attach(self.x, _merged(outputs, self.digests))}
 
 
@@ -54,7 +57,8 @@ class Batches:
     """
 
     def __init__(self, source: Any, steps: int | None, detach: Detach) -> None:
-        if iter(source) is source and steps is None:
+        self.once = iter(source) is source
+        if self.once and steps is None:
             raise ValueError(
                 "`cache` reads the data once before the training. Received: a generator, which can be read only once. "
                 "Give arrays, a `PyDataset` or a `tf.data.Dataset`; or, with a generator that begins anew after every "
@@ -62,6 +66,7 @@ class Batches:
             )
         self.source = source
         self.steps = steps
+        self.enough: float = math.inf if steps is None else steps
         self.detach = detach
         self.error: Exception | None = None
         """What went wrong while the training read the source. TensorFlow wraps it in an error of its own."""
@@ -73,13 +78,13 @@ class Batches:
         return iter(self.source)
 
     def batches(self) -> Iterator[Known]:
-        """The inputs of every batch of an epoch, and their digests. The batches are counted."""
+        """The inputs of every batch, of a generator those of an epoch, and their digests. The batches are counted."""
         count = 0
-        for batch in itertools.islice(self, self.steps):
+        for batch in itertools.islice(self, self.steps if self.once else None):
             count += 1
             inputs = in_numpy(self.detach(keras.utils.unpack_x_y_sample_weight(batch)[0]))
             yield inputs, digests_of(inputs)
-        self.steps = count
+        self.steps = self.steps or count
 
     def joined(self, outputs: Sequence[Outputs], attach: Attach) -> dict[str, Any]:
         """The arguments of `fit` for the source with outputs in every batch."""
@@ -106,48 +111,50 @@ class Dataset(Batches):
 
     Args:
         source: The dataset.
-        steps: Batches of an epoch; None for all that there are.
         detach: Gives the inputs of the models.
     """
 
-    def __init__(self, source: keras.utils.PyDataset, steps: int | None, detach: Detach) -> None:
+    def __init__(self, source: keras.utils.PyDataset, detach: Detach) -> None:
         self.dataset = source
-        super().__init__([], len(source) if steps is None else steps, detach)
+        super().__init__([], len(source), detach)
 
     def __iter__(self) -> Iterator[Any]:
         return (self.dataset[index] for index in range(len(self)))
 
     def joined(self, outputs: Sequence[Outputs], attach: Attach) -> dict[str, Any]:
-        return {"x": JoinedDataset(self, lambda batch: self.with_outputs(batch, outputs, attach))}
+        return {"x": JoinedDataset(self.dataset, lambda batch: self.with_outputs(batch, outputs, attach))}
 
 
 class JoinedDataset(keras.utils.PyDataset):
     """A dataset with outputs in every batch.
 
     Args:
-        source: The dataset.
+        dataset: The dataset.
         join: Puts the outputs into a batch.
     """
 
-    def __init__(self, source: Dataset, join: Callable[[Any], Any]) -> None:
-        super().__init__()
-        self.source = source
+    def __init__(self, dataset: keras.utils.PyDataset, join: Callable[[Any], Any]) -> None:
+        super().__init__(workers=dataset.workers, max_queue_size=dataset.max_queue_size)
+        self.dataset = dataset
         self.join = join
 
     def __len__(self) -> int:
-        return len(self.source)
+        return len(self.dataset)
 
     def __getitem__(self, index: int) -> Any:
-        return self.join(self.source.dataset[index])
+        return self.join(self.dataset[index])
+
+    def on_epoch_begin(self) -> None:
+        self.dataset.on_epoch_begin()
 
     def on_epoch_end(self) -> None:
-        self.source.dataset.on_epoch_end()
+        self.dataset.on_epoch_end()
 
 
 def source_of(x: Any, batch_size: int, steps: int | None, detach: Detach) -> Arrays | Batches:
     """The source that `x` of `fit` is."""
     if isinstance(x, keras.utils.PyDataset):
-        return Dataset(x, steps, detach)
+        return Dataset(x, detach)
     if all(hasattr(array, "shape") for array in keras.tree.flatten(x)):
         return Arrays(x, batch_size, detach)
     return Batches(x, steps, detach)

@@ -8,35 +8,32 @@ from keras_smskd.cache.segments import FileSegment, MemorySegment, Rows
 
 Segment = FileSegment | MemorySegment
 
+# How far outputs for the same samples may be apart, relative to the largest: above rounding, below any other model.
+TOLERANCE = 1e-3
+
 
 class Table:
-    """The outputs of some names by the digests of samples, in those segments that have them all.
+    """The outputs of some names by the digests of samples, in those segments that have them all, of the same models.
 
     Args:
-        names: Names of the outputs.
-        segments: All segments there are; one of this table's own joins them when it is needed.
-        new: Makes such a segment.
-
-    Attributes:
-        inherited: Whether some of it is of another process, and not compared yet with what the models output now.
+        probe: What the models output for samples that never change, by the names that are wanted.
+        segments: All segments there are; those of this table's own join them when they are needed.
+        new: Makes such a segment, of a probe.
     """
 
-    def __init__(self, names: Sequence[str], segments: list[Segment], new: Callable[[], Segment]) -> None:
-        self.names = list(names)
-        self.rows: dict[bytes, int] = {}
-        self._all, self._new = segments, new
-        self._own: Segment | None = None
-        self.inherited = any(segment.inherited for segment in segments)
-        self._segments = [segment for segment in segments if set(names) <= set(segment.names)]
-        start = 0
-        for segment in self._segments:
-            self.rows.update({digest: row for row, digest in enumerate(segment.digests, start)})
-            start += len(segment.digests)
+    def __init__(self, probe: Rows, segments: list[Segment], new: Callable[[Rows], Segment]) -> None:
+        self.names = list(probe)
+        self.rows: dict[bytes, tuple[int, int]] = {}
+        self._probe, self._all, self._new = probe, segments, new
+        self._segments: list[Segment] = []
+        self._own: list[int] = []
+        for segment in segments:
+            if set(probe) <= set(segment.shapes) and all(_close(segment.probe[name], probe[name]) for name in probe):
+                self._segments.append(segment)
+                self._locate(len(self._segments) - 1, segment.digests, 0)
 
-    @property
-    def size(self) -> int:
-        """The number of rows."""
-        return sum(len(segment.digests) for segment in self._segments)
+    def _locate(self, segment: int, digests: Sequence[bytes], start: int) -> None:
+        self.rows.update({digest: (segment, row) for row, digest in enumerate(digests, start)})
 
     @property
     def nbytes(self) -> int:
@@ -45,28 +42,39 @@ class Table:
 
     def append(self, digests: Sequence[bytes], rows: Rows) -> None:
         """Adds samples that are new."""
-        size = self.size
-        if self._own is None:
-            self._own = self._new()
-            for segments in (self._all, self._segments):
-                segments.append(self._own)
-        self._own.append(digests, rows)
-        self.rows.update({digest: row for row, digest in enumerate(digests, size)})
+        index = self._own_of({name: array.shape[1:] for name, array in rows.items()})
+        start = len(self._segments[index].digests)
+        self._segments[index].append(digests, rows)
+        self._locate(index, digests, start)
+
+    def _own_of(self, shapes: dict[str, tuple[int, ...]]) -> int:
+        """The segment of this table's own for outputs of these shapes."""
+        for index in self._own:
+            if self._segments[index].shapes == shapes:
+                return index
+        self._segments.append(self._new(self._probe))
+        self._all.append(self._segments[-1])
+        self._own.append(len(self._segments) - 1)
+        return self._own[-1]
 
     def take(self, digests: Sequence[bytes]) -> Rows:
-        """The outputs for samples that are known; no copy where they are all that is there, in order."""
-        rows = np.array([self.rows[digest] for digest in digests])
-        return {name: self._take(name, rows) for name in self.names}
+        """The outputs for samples that are known; no copy where they are all of a segment, in order."""
+        segments, rows = np.array([self.rows[digest] for digest in digests]).T
+        return {name: self._take(name, segments, rows) for name in self.names}
 
-    def _take(self, name: str, rows: np.ndarray) -> np.ndarray:
-        arrays = [segment.array(name) for segment in self._segments]
+    def _take(self, name: str, segments: np.ndarray, rows: np.ndarray) -> np.ndarray:
+        arrays = {index: self._segments[index].array(name) for index in np.unique(segments).tolist()}
+        first = next(iter(arrays.values()))
         if len(arrays) == 1:
-            whole = len(rows) == len(arrays[0]) and bool((rows == np.arange(len(rows))).all())
-            return arrays[0] if whole else arrays[0][rows]
-        taken = np.empty((len(rows), *arrays[0].shape[1:]), arrays[0].dtype)
-        start = 0
-        for array in arrays:
-            here = (start <= rows) & (rows < start + len(array))
-            taken[here] = array[rows[here] - start]
-            start += len(array)
+            whole = len(rows) == len(first) and bool((rows == np.arange(len(rows))).all())
+            return first if whole else first[rows]
+        taken = np.empty((len(rows), *first.shape[1:]), first.dtype)
+        for index, array in arrays.items():
+            taken[segments == index] = array[rows[segments == index]]
         return taken
+
+
+def _close(a: np.ndarray, b: np.ndarray) -> bool:
+    """Whether two outputs for the same samples are the same but for rounding."""
+    scale = float(np.nanmax(np.abs(b), initial=0.0))
+    return a.shape == b.shape and np.allclose(a, b, rtol=0.0, atol=TOLERANCE * scale, equal_nan=True)

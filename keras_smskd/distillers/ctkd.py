@@ -109,7 +109,7 @@ class CTKDDistiller(Distiller):
     def _strength(self) -> Tensor:
         """How strongly the gradient is reversed in this epoch."""
         progress = ops.minimum((self.epoch + 1.0) / self.curriculum_epochs, 1.0)
-        return (1.0 - ops.cos(math.pi * progress)) / 2.0
+        return ops.cast((1.0 - ops.cos(math.pi * progress)) / 2.0, precision())
 
 
 def _predictor(classes: int) -> keras.Sequential:

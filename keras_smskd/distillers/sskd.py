@@ -83,7 +83,7 @@ def _kept(rank: Tensor, ratio: float) -> Tensor:
     ranks = ops.reshape(rank, (-1,))
     count = ops.shape(ranks)[0]
     wrong = ops.sum(ops.cast(ranks > 0, precision()))
-    positions = ops.argsort(ops.argsort(ranks * count + ops.arange(count)))
+    positions = ops.argsort(ops.argsort(ranks * count + ops.arange(count, dtype="int32")))
     dropped = wrong - ops.floor(ratio * wrong)
     return ops.reshape(ops.cast(positions, precision()) < ops.cast(count, precision()) - dropped, ops.shape(rank))
 

@@ -35,8 +35,10 @@ class Caching(WeightedTerms):
         outputs = self._outputs_for(source, cache, arguments.get("verbose"))
         try:
             yield {**arguments, **source.joined(outputs, self._attach)}
-        except Exception as error:
-            raise getattr(source, "error", None) or error from None
+        except Exception:
+            if source.error is not None:
+                raise source.error from None
+            raise
 
     def check_cacheable(self) -> None:
         """Raises if the method reads what no cache can hold."""

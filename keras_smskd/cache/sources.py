@@ -25,6 +25,8 @@ class Arrays:
         detach: Gives the inputs of the models.
     """
 
+    error: Exception | None = None
+
     def __init__(self, x: Any, batch_size: int, detach: Detach) -> None:
         self.x = x
         self.inputs = in_numpy(detach(x))

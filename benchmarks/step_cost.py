@@ -1,26 +1,26 @@
-"""What a training step of every method costs, relative to one of KD on the same models.
+"""What a training step costs: of every method relative to its ideal step and to KD, and of what a stage adds.
 
     KERAS_BACKEND=tensorflow python -m benchmarks.step_cost
 
-Writes benchmarks/step_cost.json, which the Methods page shows; runs on other backends add to it. A ResNet-20 teaches a
-ResNet-8 on random images of CIFAR-100's size, methods for transformers a transformer of four blocks one of two. Each
-method takes turns with KD, a few steps each; its cost is the ratio of the processor time of the fastest turns. KD's own
-says how exact that is.
+A ResNet-20 teaches a ResNet-8 on random images of CIFAR-100's size, methods for transformers a transformer of four
+blocks one of two. The ideal step is written by hand (`benchmarks.ideal`). A method, its ideal step and KD take turns,
+a few steps each. Writes benchmarks/step_cost.json, which the Methods page shows.
 """
 
 import argparse
-import json
-import pathlib
-import time
+import functools
+from collections.abc import Callable
 
 import keras
 import numpy as np
 
 import keras_smskd as smskd
 from benchmarks.every_method import METHODS, OF_TRANSFORMERS, make
+from benchmarks.ideal import Ideal
 from benchmarks.models import residual, transformer
+from benchmarks.turns import milliseconds, ratio, save, show, take_turns
+from keras_smskd.reference import Reference
 
-FILE = pathlib.Path(__file__).with_suffix(".json")
 SAMPLES, BATCH_SIZE = 256, 64
 
 
@@ -34,46 +34,80 @@ def models(method: str) -> tuple[keras.Model, keras.Model]:
     return teacher, student
 
 
-def compiled(method: str, teacher: keras.Model, student: keras.Model) -> smskd.Distiller:
-    """Makes a distiller that is ready to train."""
-    distiller = make(method, teacher, student, SAMPLES, BATCH_SIZE)
+def distiller(method: str, of_models: str | None = None) -> smskd.Distiller:
+    """Makes the distiller of a method, on the models of another one if asked for."""
+    return make(method, *models(of_models or method), SAMPLES, BATCH_SIZE)
+
+
+def with_reference() -> smskd.Distiller:
+    """Makes KD as a second stage has it."""
+    second = distiller("KD")
+    second.attach_reference(Reference(second.student))
+    return second
+
+
+def run_of(model: keras.Model, x: np.ndarray, y: np.ndarray, metrics: list[str] | None = None) -> Callable[[], object]:
+    """An epoch of training."""
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    distiller.compile(keras.optimizers.SGD(0.001, momentum=0.9), loss)
-    return distiller
+    model.compile(keras.optimizers.SGD(0.001, momentum=0.9), loss, metrics=metrics)
+    return functools.partial(model.fit, x, y, batch_size=BATCH_SIZE, verbose=0)
 
 
-def cost(method: str, x: np.ndarray, y: np.ndarray, rounds: int) -> float:
-    """Measures the cost of a method."""
-    teacher, student = models(method)
-    distillers = [compiled("KD", *models("KD" if method == "SimKD" else method)), compiled(method, teacher, student)]
-    for distiller in distillers:
-        distiller.fit(x, y, batch_size=BATCH_SIZE, verbose=0)
-    seconds: list[list[float]] = [[], []]
-    for _ in range(rounds):
-        for distiller, turns in zip(distillers, seconds, strict=True):
-            start = time.process_time()
-            distiller.fit(x, y, batch_size=BATCH_SIZE, verbose=0)
-            turns.append(time.process_time() - start)
-    of_kd, of_method = map(min, seconds)
-    return of_method / of_kd
+def of_method(method: str, x: np.ndarray, y: np.ndarray, rounds: int) -> dict[str, float]:
+    """Measures a method."""
+    runs = {
+        "method": run_of(distiller(method), x, y),
+        "ideal": run_of(Ideal(distiller(method)), x, y),
+        "KD": run_of(distiller("KD", of_models=None if method == "SimKD" else method), x, y),
+    }
+    seconds = take_turns(runs, rounds)
+    of_ideal, of_kd = ratio(seconds, "method", "ideal"), ratio(seconds, "method", "KD")
+    return {
+        **{f"of ideal, {name}": value for name, value in of_ideal.items()},
+        **{f"of KD, {name}": value for name, value in of_kd.items()},
+        "milliseconds": milliseconds(seconds, "method", len(x) // BATCH_SIZE),
+    }
+
+
+def of_stages(x: np.ndarray, y: np.ndarray, rounds: int) -> dict[str, dict[str, float]]:
+    """Measures what else a step is made of, relative to the student alone."""
+    teacher, student = models("KD")
+    joint = smskd.JointDistiller([make(method, teacher, student, SAMPLES, BATCH_SIZE) for method in ("KD", "SP", "AT")])
+    runs = {
+        "student alone": run_of(models("KD")[1], x, y),
+        "ideal KD": run_of(Ideal(distiller("KD")), x, y),
+        "KD": run_of(distiller("KD"), x, y),
+        "KD with a reference": run_of(with_reference(), x, y),
+        "KD, SP and AT joined": run_of(joint, x, y),
+    }
+    seconds = take_turns(runs, rounds)
+    return {
+        f"({name})": {
+            **{f"of student alone, {clock}": value for clock, value in ratio(seconds, name, "student alone").items()},
+            "milliseconds": milliseconds(seconds, name, len(x) // BATCH_SIZE),
+        }
+        for name in runs
+    }
 
 
 def main() -> None:
-    """Measures all methods and writes the file."""
+    """Measures all methods, a line each."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--methods", nargs="*", default=METHODS)
     options = parser.parse_args()
     generator = np.random.default_rng(0)
     x = generator.normal(size=(SAMPLES, 32, 32, 3)).astype("float32")
     y = generator.integers(0, 100, SAMPLES)
-    costs = json.loads(FILE.read_text()) if FILE.exists() else {}
+    rows = of_stages(x, y, options.rounds)
+    save(__file__, rows)
+    show("Cost of a step", rows)
     for method in options.methods:
-        keras.utils.set_random_seed(0)
-        costs.setdefault(keras.backend.backend(), {})[method] = round(cost(method, x, y, options.rounds), 2)
-        print(method, costs[keras.backend.backend()][method], flush=True)
-        FILE.write_text(json.dumps(costs, indent=1, sort_keys=True) + "\n")
         keras.utils.clear_session(free_memory=True)
+        keras.utils.set_random_seed(0)
+        row = of_method(method, x, y, options.rounds)
+        save(__file__, {method: row})
+        show("Cost of a step", {method: row})
 
 
 if __name__ == "__main__":

@@ -16,7 +16,8 @@ class StudentModel(keras.Model):
     """
 
     def __init__(self, student: keras.Model, name: str | None = None) -> None:
-        super().__init__(name=name, dtype=student.dtype_policy)
+        # Teacher and student cast the inputs themselves, each to its own precision.
+        super().__init__(name=name, dtype=student.dtype_policy, autocast=False)
         self._student = student
         self.built = True
 

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 
 from keras_smskd.base.batch import Batch
+from keras_smskd.base.epoch_counter import in_front
 from keras_smskd.base.outputs import OF_TEACHERS, REFERENCE, OutputsOfTeachers, outputs_of_reference, stacked
 from keras_smskd.base.weighted_terms import WeightedTerms
-from keras_smskd.cache import Arrays, Batches, Cache, Outputs, as_cache, source_of
+from keras_smskd.cache import Arrays, Batches, Cache, Outputs, as_cache
 from keras_smskd.features import LOGITS
 
 PROCESS = uuid.uuid4().hex
@@ -24,17 +25,18 @@ class Caching(WeightedTerms):
     """Layers of the teachers that other stages read, cached in the same pass."""
 
     @contextmanager
-    def _with_knowledge(self, x: Any, cache: Any, batch_size: int | None, arguments: Any) -> Iterator[dict[str, Any]]:
+    def _with_knowledge(self, cache: Any, arguments: dict[str, Any]) -> Iterator[dict[str, Any]]:
         """Yields the arguments of `fit` for data with what the cache knows of them, or as they are without a cache."""
         cache = as_cache(cache)
         if cache is None:
-            yield {"x": x, **arguments}
+            yield arguments
             return
         self.check_cacheable()
-        source = source_of(x, batch_size or 32, arguments.get("steps_per_epoch"), self._inputs_of)
-        outputs = self._outputs_for(source, cache, arguments.get("verbose"))
+        source = cache.source_of(arguments, self._inputs_of)
+        outputs = self._outputs_for(source, cache, arguments["verbose"])
         try:
-            yield {**arguments, **source.joined(outputs, self._attach)}
+            arguments = {**arguments, **source.joined(outputs, self._attach)}
+            yield {**arguments, "callbacks": in_front(arguments["callbacks"], *source.callbacks)}
         except Exception:
             if source.error is not None:
                 raise source.error from None
@@ -75,5 +77,7 @@ class Caching(WeightedTerms):
     def _inputs_of(self, x: Any) -> Any:
         return Batch.of(x, self.needs_index).inputs
 
-    def _attach(self, x: Any, knowledge: dict[str, Any]) -> Any:
-        return dataclasses.replace(Batch.of(x, self.needs_index), knowledge=knowledge).packed()
+    def _attach(self, x: Any, knowledge: dict[str, Any], inputs: Any = None) -> Any:
+        batch = Batch.of(x, self.needs_index)
+        inputs = batch.inputs if inputs is None else inputs
+        return dataclasses.replace(batch, inputs=inputs, knowledge=knowledge).packed()

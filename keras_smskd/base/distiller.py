@@ -172,8 +172,9 @@ class Distiller(KeptArguments, Caching):
         self._data_check.array(y, batch_size or 32)
         callbacks = in_front(callbacks, EpochCounter(self), self._data_check)
         arguments = {"epochs": epochs, "verbose": verbose, "callbacks": callbacks, **kwargs}
-        with self._with_knowledge(self._with_index(x), cache, batch_size, arguments) as arguments:
-            return super().fit(y=y, batch_size=batch_size, **arguments)
+        arguments.update(x=self._with_index(x), y=y, batch_size=batch_size)
+        with self._with_knowledge(cache, arguments) as arguments:
+            return super().fit(**arguments)
 
     def train_on_batch(self, x: Any, y: Any = None, *args: Any, **kwargs: Any) -> Any:
         """Trains on one batch, as `keras.Model.train_on_batch` does."""

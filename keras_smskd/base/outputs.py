@@ -7,7 +7,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_smskd.base.teachers import Teachers
+from keras_smskd.base.teachers import TEACHERS, Teachers
 from keras_smskd.features import LOGITS, Features, precision
 from keras_smskd.reference import Reference
 
@@ -66,12 +66,11 @@ def stacked(teachers: Sequence[Features]) -> dict[str, Tensor]:
     return {OF_TEACHERS + path: stack([each[path] for each in teachers], axis=1) for path in teachers[0]}
 
 
-def features_of_teachers(knowledge: dict[str, Tensor]) -> list[Features]:
-    """The features of every teacher, taken out of what is cached."""
+def known_of(knowledge: dict[str, Tensor]) -> dict[str, Any]:
+    """What is cached for a batch in the form of what the models output: the features of every teacher apart."""
+    known = {name: ops.cast(output, precision()) for name, output in knowledge.items()}
     of_teachers = {
-        name.removeprefix(OF_TEACHERS): ops.cast(stacked, precision())
-        for name, stacked in knowledge.items()
-        if name.startswith(OF_TEACHERS)
+        name.removeprefix(OF_TEACHERS): known.pop(name) for name in knowledge if name.startswith(OF_TEACHERS)
     }
-    count = next(iter(of_teachers.values())).shape[1]
-    return [{path: stacked[:, index] for path, stacked in of_teachers.items()} for index in range(count)]
+    count = of_teachers[LOGITS].shape[1]
+    return {TEACHERS: [{path: out[:, index] for path, out in of_teachers.items()} for index in range(count)], **known}

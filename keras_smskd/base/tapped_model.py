@@ -9,7 +9,7 @@ import numpy as np
 
 from keras_smskd import checks, model_checks
 from keras_smskd.base.batch import Batch
-from keras_smskd.base.teachers import Teachers
+from keras_smskd.base.teachers import TEACHERS, Teachers
 from keras_smskd.features import LOGITS, FeatureExtractor, Features
 from keras_smskd.layouts import LAYOUTS, as_they_come
 from keras_smskd.student_model import StudentModel
@@ -17,7 +17,7 @@ from keras_smskd.student_model import StudentModel
 Tensor = Any
 Pairs = list[tuple[Any, Any]]
 
-VIEWS = "views"
+VIEWS, KNOWN = "views", "known"
 
 
 class TappedModel(StudentModel):
@@ -105,11 +105,30 @@ class TappedModel(StudentModel):
         raise NotImplementedError(f"{type(self).__name__} has {self.views} views and must define `augment(x)`.")
 
     def call(self, x: Any, training: bool | None = None) -> Any:
-        """The student's outputs; inside a training step its features as well, from the same forward pass."""
-        inputs = self._batch(x).inputs
-        if self._mode == "train":
-            return self._views_of(inputs, lambda x: [self._student_features(x, training=training)])[0]
-        return super().call(inputs, training=training)
+        """The student's outputs; inside a training step its features and what is known, each from one forward pass.
+
+        The student comes last: its activations are kept for the backward pass, those of frozen models are not.
+        """
+        batch = self._batch(x)
+        if self._mode != "train":
+            return super().call(batch.inputs, training=training)
+        known = self._known(batch)
+        student = self._views_of(batch.inputs, lambda x: [self._student_features(x, training=training)])[0]
+        return {**student, KNOWN: known}
+
+    def _known(self, batch: Batch) -> dict[str, Any]:
+        """What the frozen models output for a batch."""
+        return {TEACHERS: self._views_of(batch.inputs, self._teachers)}
+
+    @property
+    def losses(self) -> list[Any]:
+        """The losses that the layers add, but for those of frozen models."""
+        of_frozen = {id(loss) for model in self._frozen_models for loss in model.losses}
+        return [loss for loss in super().losses if id(loss) not in of_frozen]
+
+    @property
+    def _frozen_models(self) -> Sequence[keras.Model]:
+        return self.teachers
 
     def _views_of(self, x: Any, extract: Callable[[Any], list[Features]]) -> list[Features]:
         """The features of a batch; with several views those of all of them too, from the same forward pass."""

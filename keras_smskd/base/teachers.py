@@ -13,6 +13,8 @@ from keras_smskd.reference import true_class_probability
 Tensor = Any
 Preprocessing = Callable[[Any], Any]
 
+TEACHERS = "teachers"
+
 # TCP below this counts as this: the weights of teachers that all fail a sample stay finite.
 SMALLEST_TCP = 1e-7
 

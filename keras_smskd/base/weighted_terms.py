@@ -1,7 +1,7 @@
 """The loss of a training step: the weighted sum of label, distillation and reference loss."""
 
 import functools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import keras
@@ -9,8 +9,9 @@ from keras import ops
 
 from keras_smskd import checks
 from keras_smskd.base.batch import INDEX, INPUTS, Batch
-from keras_smskd.base.outputs import REFERENCE, features_of_teachers
-from keras_smskd.base.tapped_model import TappedModel
+from keras_smskd.base.outputs import REFERENCE, known_of
+from keras_smskd.base.tapped_model import KNOWN, TappedModel
+from keras_smskd.base.teachers import TEACHERS
 from keras_smskd.base.weight import Weight, scalar
 from keras_smskd.features import LOGITS, Features, precision
 from keras_smskd.losses import MeanLoss
@@ -84,7 +85,6 @@ class WeightedTerms(TappedModel):
             return self._evaluation_loss(x, y, y_pred, sample_weight, training)
         batch_size = ops.shape(y_pred[LOGITS])[0]
         self._data_check.step(y, batch_size)
-        # Before the teacher is called, so that the losses are the student's own.
         share_of_replica = self._mean.of(ops.ones((), precision()), batch_size)
         loss = self._regularization() * share_of_replica
         for term, weight, value in self._weighted_terms(x, y, y_pred, sample_weight):
@@ -101,9 +101,10 @@ class WeightedTerms(TappedModel):
         return self._regularization() if self._label_loss is None else super().compute_loss(x, y, y_pred, *args)
 
     def _weighted_terms(
-        self, x: Any, y: Tensor, student: Features, sample_weight: Tensor
+        self, x: Any, y: Tensor, y_pred: Any, sample_weight: Tensor
     ) -> Iterator[tuple[str, Tensor, Tensor]]:
         """Yields name, weight and mean of every term of the loss."""
+        known, student = y_pred[KNOWN], {path: feature for path, feature in y_pred.items() if path != KNOWN}
         mean = functools.partial(self._mean.of, batch_size=ops.shape(student[LOGITS])[0], sample_weight=sample_weight)
         if self._label_loss is not None:
             label_loss = self._label_loss(y, student[LOGITS], sample_weight)
@@ -111,21 +112,21 @@ class WeightedTerms(TappedModel):
         batch = self._batch(x)
         shared = {INPUTS: batch.inputs, INDEX: batch.index}
         student = {**student, **shared}
-        teachers = [{**teacher, **shared} for teacher in self._features_of_teachers(batch)]
+        teachers = [{**teacher, **shared} for teacher in known[TEACHERS]]
         losses = [self.distillation_loss(teacher, student, y) for teacher in teachers]
         checks.check_distillation_loss(losses, student[LOGITS], self.method)
         values = self._teachers.mean(losses, teachers, y)
         yield "distillation_loss", self.distillation_weight * self.warmup(), mean(values)
         if self._reference is not None:
-            values = self._reference_loss(self._reference, batch, y, self._teachers.logits(teachers, y), student)
+            of_teachers = self._teachers.logits(teachers, y)
+            values = self._reference_loss(self._reference, known[REFERENCE], y, of_teachers, student)
             yield "reference_loss", self.reference_weight, mean(values)
 
     def _reference_loss(
-        self, reference: Reference, batch: Batch, y: Tensor, teacher: Tensor, student: Features
+        self, reference: Reference, logits: Tensor, y: Tensor, teacher: Tensor, student: Features
     ) -> Tensor:
         weights = reference.weighting(teacher, y)
         checks.check_weighting(weights, teacher)
-        logits = self._logits_of_reference(reference, batch)
         agree = ops.argmax(logits, axis=-1) == ops.argmax(student[LOGITS], axis=-1)
         self._terms["reference_agreement"].update_state(ops.cast(agree, precision()))
         if y is not None:
@@ -133,16 +134,17 @@ class WeightedTerms(TappedModel):
         self.sample_reference_weight.update_state(weights)
         return reference_loss(logits, student[LOGITS], weights, reference.temperature)
 
-    def _features_of_teachers(self, batch: Batch) -> list[Features]:
-        """What the teachers output for a batch, from the cache if it came with it."""
-        if batch.knowledge is None:
-            return self._views_of(batch.inputs, self._teachers)
-        return features_of_teachers(batch.knowledge)
+    def _known(self, batch: Batch) -> dict[str, Any]:
+        """What teachers and reference output for a batch, from the cache if it came with it."""
+        if batch.knowledge is not None:
+            return known_of(batch.knowledge)
+        if self._reference is None:
+            return super()._known(batch)
+        return {**super()._known(batch), REFERENCE: self._reference.logits.frozen(batch.inputs)[LOGITS]}
 
-    def _logits_of_reference(self, reference: Reference, batch: Batch) -> Tensor:
-        if batch.knowledge is None:
-            return reference.logits.frozen(batch.inputs)[LOGITS]
-        return ops.cast(batch.knowledge[REFERENCE], precision())
+    @property
+    def _frozen_models(self) -> Sequence[keras.Model]:
+        return self.teachers if self.reference is None else (*self.teachers, self.reference)
 
     def get_metrics_result(self) -> dict[str, Tensor]:
         """Results of all metrics; a term of the loss is among them only where it was computed."""

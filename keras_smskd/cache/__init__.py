@@ -2,6 +2,6 @@
 
 from keras_smskd.cache.cache import Cache, as_cache
 from keras_smskd.cache.outputs import Outputs
-from keras_smskd.cache.sources import Arrays, Batches, source_of
+from keras_smskd.cache.sources import Arrays, Batches
 
-__all__ = ["Arrays", "Batches", "Cache", "Outputs", "as_cache", "source_of"]
+__all__ = ["Arrays", "Batches", "Cache", "Outputs", "as_cache"]

@@ -11,8 +11,9 @@ import keras
 from keras_smskd.cache.digests import fingerprint
 from keras_smskd.cache.outputs import Outputs
 from keras_smskd.cache.segments import FileSegment, MemorySegment, Rows
-from keras_smskd.cache.sources import Arrays, Batches
+from keras_smskd.cache.sources import Arrays, Batches, Dataset, Detach
 from keras_smskd.cache.table import Segment, Table
+from keras_smskd.cache.views import ViewedArrays, Views
 from keras_smskd.checks import check_choice
 from keras_smskd.version import __version__
 
@@ -30,15 +31,24 @@ class Cache:
     share a directory.
 
     Data that is augmented while it is read is refused: what a teacher knows of an image is wrong for its mirror image.
-    A source must give the same samples in every pass, batches of one shape if it is a `tf.data.Dataset`.
+    A source must give the same samples in every pass, batches of one shape if it is a `tf.data.Dataset`. With `views`,
+    every sample of arrays has that many augmented versions, which the epochs take in turns: each is drawn from a seed
+    of its own and made again bit for bit, so that the teacher's outputs for it are known. One version of the data is in
+    memory at a time.
 
     Args:
         directory: Where to keep it between runs; None for memory.
         dtype: `"float32"`, or `"float16"` for half the size and a relative error of at most 2^-11. (Keras brings
             arrays to float32 for the training: half the size on disk.)
+        views: Number of augmented views of every sample, at least 1; None for the samples as they are.
+        augment: What makes a view: a Keras layer, whose random seeds are set for it, or a function `(x, seed) -> x` of
+            a batch and a whole number that gives the same for the same. It takes up to 128 samples.
+        seed: Another one makes other views.
 
     Raises:
-        ValueError: If `dtype` is another one.
+        ValueError: If `dtype` is another one, or `views` is below 1; in `fit`, if `views` is used for anything but
+            arrays, with `validation_split`, or with an `augment` that draws from elsewhere.
+        TypeError: If `views` and `augment` are not given together.
 
     Example:
 
@@ -51,10 +61,33 @@ class Cache:
     >>> history = distiller.fit(np.ones((8, 4)), np.zeros(8), epochs=2, cache=cache, verbose=0)
     """
 
-    def __init__(self, directory: str | os.PathLike[str] | None = None, *, dtype: str = "float32") -> None:
+    def __init__(
+        self,
+        directory: str | os.PathLike[str] | None = None,
+        *,
+        dtype: str = "float32",
+        views: int | None = None,
+        augment: Any = None,
+        seed: int = 0,
+    ) -> None:
         self.directory = None if directory is None else pathlib.Path(directory)
         self.dtype = check_choice("dtype", dtype, DTYPES)
+        self.views = None if views is None and augment is None else Views(views, augment, seed)
         self._segments: dict[str, list[Segment]] = {}
+
+    def source_of(self, arguments: dict[str, Any], detach: Detach) -> Arrays | Batches:
+        """The source that the arguments of `fit` name."""
+        x, batch_size = arguments["x"], arguments["batch_size"] or 32
+        is_arrays = not isinstance(x, keras.utils.PyDataset) and all(hasattr(a, "shape") for a in keras.tree.flatten(x))
+        if self.views and is_arrays:
+            return ViewedArrays(arguments, self.views, detach)
+        if self.views:
+            raise ValueError(f"`views` of a cache needs arrays, to make them again. Received: x of type {type(x)}")
+        if is_arrays:
+            return Arrays(x, batch_size, detach)
+        if isinstance(x, keras.utils.PyDataset):
+            return Dataset(x, detach)
+        return Batches(x, arguments.get("steps_per_epoch"), detach)
 
     def key(self, models: Sequence[keras.Model], *facts: Any) -> str:
         """The name under which outputs of models of these weights are kept; further facts tell them apart."""

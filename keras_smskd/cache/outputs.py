@@ -70,8 +70,9 @@ class Outputs:
             raise ValueError(
                 f"`cache` knows the samples of the source as they were when it was filled. Received: {unknown} of "
                 f"{len(digests)} samples that it never saw. A source must give the same samples in every pass, since "
-                "what the teacher knows of a sample is wrong for a changed one: augment the data before `fit` and not "
-                "while it is read, keep the last partial batch (`drop_remainder=False`, `drop_last=False`), or train "
-                "without `cache`."
+                "what the teacher knows of a sample is wrong for a changed one. In place of augmenting the data while "
+                "it is read, choose `Cache(views=8, augment=...)`, a fixed number of augmented views of arrays, or "
+                "augment the data before `fit`, or train without `cache`. Keep the last partial batch "
+                "(`drop_remainder=False`, `drop_last=False`)."
             )
         return self.table.take(digests)

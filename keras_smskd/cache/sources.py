@@ -11,7 +11,9 @@ from keras_smskd.cache.digests import digests_of, in_numpy
 from keras_smskd.cache.outputs import Outputs
 from keras_smskd.cache.segments import Rows
 
-Attach = Callable[[Any, Rows], Any]
+Attach = Callable[..., Any]
+"""Of `x`, what is known of it and, in place of its own, other inputs."""
+
 Detach = Callable[[Any], Any]
 Known = tuple[Any, list[bytes]]
 
@@ -26,6 +28,7 @@ class Arrays:
     """
 
     error: Exception | None = None
+    callbacks: Sequence[keras.callbacks.Callback] = ()
 
     def __init__(self, x: Any, batch_size: int, detach: Detach) -> None:
         self.x = x
@@ -46,7 +49,7 @@ class Arrays:
     def joined(self, outputs: Sequence[Outputs], attach: Attach) -> dict[str, Any]:
         """The arguments of `fit` for the arrays with outputs among them."""
         self.inputs = None
-        return {"x": attach(self.x, _merged(outputs, self.digests))}
+        return {"x": attach(self.x, merged(outputs, self.digests))}
 
 
 class Batches:
@@ -57,6 +60,9 @@ class Batches:
         steps: Batches of an epoch; None for all that there are.
         detach: Gives the inputs of the models.
     """
+
+    callbacks: Sequence[keras.callbacks.Callback] = ()
+    """What the training has to tell."""
 
     def __init__(self, source: Any, steps: int | None, detach: Detach) -> None:
         self.once = iter(source) is source
@@ -101,7 +107,7 @@ class Batches:
         """A batch with the outputs for its samples."""
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(batch)
         try:
-            rows = _merged(outputs, digests_of(in_numpy(self.detach(x))))
+            rows = merged(outputs, digests_of(in_numpy(self.detach(x))))
         except ValueError as error:
             self.error = error
             raise
@@ -153,14 +159,6 @@ class JoinedDataset(keras.utils.PyDataset):
         self.dataset.on_epoch_end()
 
 
-def source_of(x: Any, batch_size: int, steps: int | None, detach: Detach) -> Arrays | Batches:
-    """The source that `x` of `fit` is."""
-    if isinstance(x, keras.utils.PyDataset):
-        return Dataset(x, detach)
-    if all(hasattr(array, "shape") for array in keras.tree.flatten(x)):
-        return Arrays(x, batch_size, detach)
-    return Batches(x, steps, detach)
-
-
-def _merged(outputs: Sequence[Outputs], digests: list[bytes]) -> Rows:
+def merged(outputs: Sequence[Outputs], digests: list[bytes]) -> Rows:
+    """What all outputs are for samples."""
     return {name: array for each in outputs for name, array in each.of(digests).items()}

@@ -1,0 +1,152 @@
+"""Fixed augmented views of samples, made again bit for bit, and arrays that are trained on by them."""
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+
+from keras_smskd import checks
+from keras_smskd.cache.digests import digests_of, in_numpy
+from keras_smskd.cache.outputs import Outputs
+from keras_smskd.cache.sources import Attach, Batches, Detach, JoinedDataset, Known
+
+CHUNK = 128
+"""How many samples are augmented at a time. Their views depend on it, so it never changes."""
+
+
+class Views:
+    """A fixed number of augmented views of every sample.
+
+    Args:
+        count: The number of views, at least 1.
+        augment: A Keras layer, whose seeds are set, or a function `(x, seed) -> x`.
+        seed: Tells other views apart.
+    """
+
+    def __init__(self, count: Any, augment: Any, seed: int) -> None:
+        self.count = checks.check_count("views", count)
+        if not callable(augment):
+            raise TypeError(
+                "`augment` must be a Keras layer or a function `(x, seed) -> x` for `views`. "
+                f"Received: views={count!r}, augment={augment!r}"
+            )
+        self._augment = _seeded(augment) if isinstance(augment, keras.Layer) else augment
+        self._seed = seed
+
+    def chunks(self, x: Any, view: int) -> Iterator[Any]:
+        """A view of the samples of arrays, some at a time."""
+        for start in range(0, len(keras.tree.flatten(x)[0]), CHUNK):
+            yield self._chunk(x, start, view)
+
+    def whole(self, x: Any, view: int) -> Any:
+        """A view of the samples of arrays."""
+        return keras.tree.map_structure(lambda *arrays: np.concatenate(arrays), *self.chunks(x, view))
+
+    def check(self, x: Any) -> None:
+        """Raises if a view cannot be made again."""
+        first, again = ([digests_of(self._chunk(x, 0, view))] for view in (0, 0))
+        if first != again:
+            raise ValueError(
+                "`augment` must give the same for the same `x` and `seed`. Received: one that draws from elsewhere. "
+                "Draw with `keras.random` and `seed=seed`, or give a Keras layer."
+            )
+
+    def _chunk(self, x: Any, start: int, view: int) -> Any:
+        chunk = keras.tree.map_structure(lambda array: array[start : start + CHUNK], x)
+        seed = int(np.random.SeedSequence((self._seed, view, start)).generate_state(1)[0]) % 2**31
+        return in_numpy(self._augment(chunk, seed))
+
+
+def _seeded(layer: keras.Layer) -> Callable[[Any, int], Any]:
+    """A layer as a function of a seed, from which all of its seed generators begin."""
+
+    def augment(x: Any, seed: int) -> Any:
+        if not layer.built:
+            layer(x, training=True)  # May make seed generators.
+        generator = np.random.default_rng(seed)
+        for variable in layer.variables:
+            if variable.name == "seed_generator_state":
+                variable.assign(generator.integers(2**31, size=variable.shape).astype(variable.dtype))
+        return layer(x, training=True)
+
+    return augment
+
+
+class ViewedArrays(Batches):
+    """Arrays that are trained on by views, another one in every epoch.
+
+    Args:
+        arguments: Those of `fit`.
+        views: The views.
+        detach: Gives the inputs of the models.
+    """
+
+    def __init__(self, arguments: dict[str, Any], views: Views, detach: Detach) -> None:
+        if arguments.get("validation_split"):
+            raise ValueError(
+                "`validation_split` would cut off views. Give `validation_data`, or train without `views`. "
+                f"Received: validation_split={arguments['validation_split']}"
+            )
+        super().__init__([], None, detach)
+        self.arguments = arguments
+        self.views = views
+        self.inputs = in_numpy(detach(arguments["x"]))
+        with_samples = {name: arguments.get(name) for name in ("x", "y", "sample_weight")}
+        self.arrays = {name: in_numpy(array) for name, array in with_samples.items() if array is not None}
+        self.samples = len(keras.tree.flatten(self.inputs)[0])
+        views.check(self.inputs)
+
+    def __len__(self) -> int:
+        return self.views.count * math.ceil(self.samples / CHUNK)
+
+    def batches(self) -> Iterator[Known]:
+        """All views of the inputs, some samples at a time, and the digests."""
+        for view in range(self.views.count):
+            for inputs in self.views.chunks(self.inputs, view):
+                yield inputs, digests_of(inputs)
+
+    def joined(self, outputs: Sequence[Outputs], attach: Attach) -> dict[str, Any]:
+        """The arguments of `fit` for batches of views with outputs in them."""
+        dataset = ViewedDataset(self, attach)
+        self.callbacks = [keras.callbacks.LambdaCallback(on_epoch_begin=lambda epoch, logs: dataset.begin(epoch))]
+        joined = JoinedDataset(dataset, lambda batch: self.with_outputs(batch, outputs, attach))
+        return {"x": joined, "y": None, "sample_weight": None, "batch_size": None, "shuffle": False}
+
+
+class ViewedDataset(keras.utils.PyDataset):
+    """The batches of an epoch, from one view of the arrays.
+
+    Args:
+        source: The arrays.
+        attach: Puts the inputs of the view into a batch.
+    """
+
+    def __init__(self, source: ViewedArrays, attach: Attach) -> None:
+        super().__init__()
+        arguments = source.arguments
+        self.source, self.attach = source, attach
+        self.batch_size = arguments.get("batch_size") or 32
+        self.shuffle = arguments.get("shuffle", True)
+        self.rows = np.arange(source.samples)
+        self.view = -1
+        self.begin(arguments.get("initial_epoch", 0))
+
+    def begin(self, epoch: int) -> None:
+        """Takes the view of an epoch, and the samples in another order."""
+        if self.shuffle:
+            self.rows = np.random.permutation(self.source.samples)  # Of the seed that `set_random_seed` sets.
+        if self.view != epoch % self.source.views.count:
+            self.view = epoch % self.source.views.count
+            self.inputs = self.source.views.whole(self.source.inputs, self.view)
+
+    def __len__(self) -> int:
+        return math.ceil(self.source.samples / self.batch_size)
+
+    def __getitem__(self, index: int) -> Any:
+        rows = self.rows[index * self.batch_size : (index + 1) * self.batch_size]
+        arrays = {**self.source.arrays, "inputs": self.inputs}
+        batch = keras.tree.map_structure(lambda array: array[rows], arrays)
+        batch["x"] = self.attach(batch["x"], {}, batch.pop("inputs"))
+        return keras.utils.pack_x_y_sample_weight(**batch)

@@ -2,17 +2,14 @@
 
     KERAS_BACKEND=tensorflow python -m benchmarks.cache
 
-A ResNet-20 teaches a ResNet-8 by three stages: KD, SP and RKD on pooled features. Epochs of the student alone, of the
-stages and of the stages with cached knowledge take turns; an epoch's cost is the median of the ratios of the seconds,
-those of all threads ("processor") or of the clock. A whole run is the epochs of its stages, a pass of the teacher and a
-pass of the reference for each later stage; compiling is left out. Writes benchmarks/cache.json.
+A ResNet-20 teaches a ResNet-8 by three stages: KD, SP and RKD on pooled features; FitNet reads whole feature maps.
+Epochs of the student alone, of the stages and of the stages with cached knowledge take turns. A whole run is the epochs
+of its stages, a pass of the teacher and a pass of the reference for each later stage; compiling is left out. Writes
+benchmarks/cache.json.
 """
 
 import argparse
 import functools
-import json
-import pathlib
-import time
 from collections.abc import Callable
 
 import keras
@@ -20,19 +17,18 @@ import numpy as np
 
 import keras_smskd as smskd
 from benchmarks.models import residual
+from benchmarks.turns import CLOCKS, Row, Seconds, milliseconds, ratio, save, show
+from keras_smskd.reference import Reference
 
-FILE = pathlib.Path(__file__).with_suffix(".json")
 BATCH_SIZE = 64
 EPOCHS = (30, 240)
 POOL = {"layers": {"pool": "pool"}}
 STAGES = {
     "KD": smskd.KDDistiller,
-    "SP": lambda teacher, student: smskd.SPDistiller(teacher, student, **POOL),
-    "RKD": lambda teacher, student: smskd.RKDDistiller(teacher, student, **POOL),
+    "SP": functools.partial(smskd.SPDistiller, **POOL),
+    "RKD": functools.partial(smskd.RKDDistiller, **POOL),
 }
-CLOCKS = {"processor": time.process_time, "clock": time.perf_counter}
-
-Seconds = dict[str, dict[str, list[float]]]
+METHODS = {**STAGES, "FitNet, maps": functools.partial(smskd.FitNetDistiller, layers={"stage2": "stage2"})}
 
 
 class EpochTimer(keras.callbacks.Callback):
@@ -61,10 +57,9 @@ def compiled(model: keras.Model) -> keras.Model:
 
 def stage(method: str, reference: bool) -> smskd.Distiller:
     """Makes the distiller of a stage, with a reference if it is not the first."""
-    distiller = STAGES[method](residual(3), residual(1))
+    distiller = METHODS[method](residual(3), residual(1))
     if reference:
-        sequence = smskd.SequentialDistiller([smskd.KDDistiller(distiller.teacher, distiller.student), distiller])
-        distiller.attach_reference(sequence._reference)
+        distiller.attach_reference(Reference(distiller.student))
     return compiled(distiller)
 
 
@@ -87,7 +82,7 @@ def measured(samples: int, rounds: int) -> Seconds:
     x = generator.normal(size=(samples, 32, 32, 3)).astype("float32")
     y = generator.integers(0, 100, samples)
     runs: dict[str, Callable[..., object]] = {"alone": compiled(residual(1)).fit}
-    for method in STAGES:
+    for method in METHODS:
         distiller = stage(method, reference=method != "KD")
         runs[f"{method}, online"] = distiller.fit
         runs[f"{method}, cached"] = functools.partial(distiller.fit, cache=smskd.Cache())
@@ -101,31 +96,34 @@ def measured(samples: int, rounds: int) -> Seconds:
     return seconds
 
 
-def ratios(seconds: Seconds, clock: str) -> dict[str, float]:
-    """The median cost of everything relative to an epoch of the student alone, and of whole runs."""
-    alone = np.array(seconds["alone"][clock])
-    costs = {name: float(np.median(np.array(of[clock]) / alone)) for name, of in seconds.items()}
+def whole_runs(rows: dict[str, Row]) -> dict[str, Row]:
+    """The cost of whole runs of three stages."""
+    runs = {}
     for kind in ("online", "cached"):
-        epoch = np.mean([costs[f"{method}, {kind}"] for method in STAGES])
-        once = costs["pass of the teacher"] + (len(STAGES) - 1) * costs["pass of the reference"]
         for epochs in EPOCHS:
-            costs[f"{epochs} epochs, {kind}"] = float(epoch + (once / epochs if kind == "cached" else 0))
-    return {name: round(cost, 3) for name, cost in costs.items()}
+            row = {}
+            for clock in CLOCKS:
+                epoch = np.mean([rows[f"{method}, {kind}"][clock] for method in STAGES])
+                once = rows["pass of the teacher"][clock] + (len(STAGES) - 1) * rows["pass of the reference"][clock]
+                row[clock] = round(float(epoch + (once / epochs if kind == "cached" else 0)), 3)
+            runs[f"{epochs} epochs, {kind}"] = row
+    return runs
 
 
 def main() -> None:
     """Measures, prints a table and writes the file."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--samples", type=int, default=640)
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=11)
     options = parser.parse_args()
     seconds = measured(options.samples, options.rounds)
-    result = {clock: ratios(seconds, clock) for clock in CLOCKS}
-    results = json.loads(FILE.read_text()) if FILE.exists() else {}
-    FILE.write_text(json.dumps({**results, keras.backend.backend(): result}, indent=1) + "\n")
-    print(f"{keras.backend.backend()}, keras {keras.__version__}, student alone = 1{'':8}processor     clock")
-    for name in result["clock"]:
-        print(f"{name:48}{result['processor'][name]:12.3f}{result['clock'][name]:10.3f}")
+    steps = options.samples // BATCH_SIZE
+    rows = {
+        name: {**ratio(seconds, name, "alone"), "milliseconds": milliseconds(seconds, name, steps)} for name in seconds
+    }
+    rows |= whole_runs(rows)
+    save(__file__, rows)
+    show("Relative to an epoch of the student alone", rows)
 
 
 if __name__ == "__main__":

@@ -63,10 +63,19 @@ class Ideal(keras.Model):
         """Leaves the loss to `compute_loss`: Keras would build one that is never called in every `fit`."""
         super().compile(optimizer, **kwargs)
 
+    def fit(self, x: Any, *args: Any, **kwargs: Any) -> Any:
+        """Gives the samples their index, if the method needs it."""
+        return super().fit(self.distiller._with_index(x), *args, **kwargs)
+
     @property
     def trainable_variables(self) -> list[Any]:
         """The variables of the student and of the method."""
         return self.distiller.trainable_variables
+
+    @property
+    def trainable_weights(self) -> list[Any]:
+        """The same."""
+        return self.trainable_variables
 
     @property
     def non_trainable_variables(self) -> list[Any]:

@@ -21,7 +21,7 @@ from benchmarks.models import residual, transformer
 from benchmarks.turns import milliseconds, ratio, save, show, take_turns
 from keras_smskd.reference import Reference
 
-SAMPLES, BATCH_SIZE = 256, 64
+BATCH_SIZE = 64
 
 
 def models(method: str) -> tuple[keras.Model, keras.Model]:
@@ -34,9 +34,9 @@ def models(method: str) -> tuple[keras.Model, keras.Model]:
     return teacher, student
 
 
-def distiller(method: str, of_models: str | None = None) -> smskd.Distiller:
+def distiller(method: str, of_models: str | None = None, samples: int = 0) -> smskd.Distiller:
     """Makes the distiller of a method, on the models of another one if asked for."""
-    return make(method, *models(of_models or method), SAMPLES, BATCH_SIZE)
+    return make(method, *models(of_models or method), samples, BATCH_SIZE)
 
 
 def with_reference() -> smskd.Distiller:
@@ -56,8 +56,8 @@ def run_of(model: keras.Model, x: np.ndarray, y: np.ndarray, metrics: list[str] 
 def of_method(method: str, x: np.ndarray, y: np.ndarray, rounds: int) -> dict[str, float]:
     """Measures a method."""
     runs = {
-        "method": run_of(distiller(method), x, y),
-        "ideal": run_of(Ideal(distiller(method)), x, y),
+        "method": run_of(distiller(method, samples=len(x)), x, y),
+        "ideal": run_of(Ideal(distiller(method, samples=len(x))), x, y),
         "KD": run_of(distiller("KD", of_models=None if method == "SimKD" else method), x, y),
     }
     seconds = take_turns(runs, rounds)
@@ -72,7 +72,7 @@ def of_method(method: str, x: np.ndarray, y: np.ndarray, rounds: int) -> dict[st
 def of_stages(x: np.ndarray, y: np.ndarray, rounds: int) -> dict[str, dict[str, float]]:
     """Measures what else a step is made of, relative to the student alone."""
     teacher, student = models("KD")
-    joint = smskd.JointDistiller([make(method, teacher, student, SAMPLES, BATCH_SIZE) for method in ("KD", "SP", "AT")])
+    joint = smskd.JointDistiller([make(method, teacher, student, len(x), BATCH_SIZE) for method in ("KD", "SP", "AT")])
     runs = {
         "student alone": run_of(models("KD")[1], x, y),
         "ideal KD": run_of(Ideal(distiller("KD")), x, y),
@@ -94,11 +94,12 @@ def main() -> None:
     """Measures all methods, a line each."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--samples", type=int, default=256)
     parser.add_argument("--methods", nargs="*", default=METHODS)
     options = parser.parse_args()
     generator = np.random.default_rng(0)
-    x = generator.normal(size=(SAMPLES, 32, 32, 3)).astype("float32")
-    y = generator.integers(0, 100, SAMPLES)
+    x = generator.normal(size=(options.samples, 32, 32, 3)).astype("float32")
+    y = generator.integers(0, 100, options.samples)
     rows = of_stages(x, y, options.rounds)
     save(__file__, rows)
     show("Cost of a step", rows)

@@ -104,7 +104,10 @@ class Method:
     @property
     def cost(self) -> str:
         """The cost of a step on the three backends."""
-        return " / ".join(f"{COSTS[backend]['rows'][self.acronym]['of KD, processor']:.2f}" for backend in ("tensorflow", "jax", "torch"))
+        return " / ".join(
+            f"{COSTS[backend]['rows'][self.acronym]['of KD, processor']:.2f}"
+            for backend in ("tensorflow", "jax", "torch")
+        )
 
     @property
     def arguments(self) -> list[str]:

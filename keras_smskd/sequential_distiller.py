@@ -186,20 +186,19 @@ class SequentialDistiller(StudentModel):
                     print(f"Stage {index + 1}/{len(self.stages)} {stage.name}")
                 if self._reference and self.reference_weights[index]:
                     self._reference.update()
-                stage.distiller.first_epoch = len(history.epoch)
-                stage_history = self._compile_stage(index).fit(
-                    x,
-                    y,
-                    batch_size,
-                    initial_epoch=len(history.epoch),
-                    epochs=len(history.epoch) + self._epochs[index],
-                    verbose=verbose,
-                    callbacks=across.for_stage(index),
-                    cache=cache,
-                    **kwargs,
-                )
-                history.append(stage.name, stage_history)
+                data = {"x": x, "y": y, "batch_size": batch_size, "cache": cache, **kwargs}
+                arguments = {"verbose": verbose, "callbacks": across.for_stage(index), **data}
+                history.append(stage.name, self._fit_stage(index, len(history.epoch), arguments))
         return history
+
+    def _fit_stage(self, index: int, done: int, arguments: dict[str, Any]) -> keras.callbacks.History:
+        """Trains a stage, and lets go of its compiled step and of what its optimizer remembers of every weight."""
+        distiller = self._compile_stage(index)
+        distiller.first_epoch = done
+        try:
+            return distiller.fit(initial_epoch=done, epochs=done + self._epochs[index], **arguments)
+        finally:
+            self._compile_stage(index)
 
     def _checked_cache(self, cache: Any) -> Cache | None:
         """The cache, if all stages can take it."""

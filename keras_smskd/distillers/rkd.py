@@ -1,5 +1,6 @@
 """RKD: relational knowledge distillation."""
 
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -8,7 +9,7 @@ from keras import ops
 from keras_smskd.base.distiller import Distiller, Model
 from keras_smskd.checks import check_weight
 from keras_smskd.features import Features
-from keras_smskd.ops import flatten, huber, normalize, safe_divide, safe_sqrt
+from keras_smskd.ops import flatten, huber, safe_divide, safe_sqrt
 
 Tensor = Any
 
@@ -19,37 +20,97 @@ def rkd_loss(
     distance_weight: float = 25.0,
     angle_weight: float = 50.0,
     squared: bool = False,
+    one_by_one: bool = False,
 ) -> Tensor:
     """Difference of the distances and angles within a batch, of each sample, `(batch,)`; see `RKDDistiller`."""
-    teacher, student = _differences(teacher), _differences(student)
-    loss = ops.zeros_like(student[:, 0, 0])
+    teacher, student = flatten(teacher), flatten(student)
+    compare = _angles_one_by_one if one_by_one and angle_weight else _angles_at_once if angle_weight else _no_angles
+    of_teacher, of_student, angle = compare(teacher, student)
+    loss = angle_weight * angle
     if distance_weight:
-        distance = huber(_distances(student, squared) - _distances(teacher, squared))
+        distance = huber(_distances(of_student, squared) - _distances(of_teacher, squared))
         loss += distance_weight * ops.mean(distance, axis=-1)
-    if angle_weight:
-        angle = huber(_angles(student) - _angles(teacher))
-        loss += angle_weight * ops.mean(angle, axis=(-2, -1))
     return loss
 
 
-def _differences(features: Tensor) -> Tensor:
+def _no_angles(teacher: Tensor, student: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    of_teacher, of_student = (ops.sum(ops.square(_differences(x)), axis=-1) for x in (teacher, student))
+    return of_teacher, of_student, ops.zeros_like(of_student[:, 0])
+
+
+def _angles_at_once(teacher: Tensor, student: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """The squared distances of all pairs, `(batch, batch)`, and the difference of the angles at each sample."""
+    (of_teacher, angles_of_teacher), (of_student, angles) = map(_angles, map(_differences, (teacher, student)))
+    return of_teacher, of_student, ops.mean(huber(angles - angles_of_teacher), axis=(-2, -1))
+
+
+def _differences(x: Tensor) -> Tensor:
     """`x_j - x_i` of all pairs of a batch, `(batch i, batch j, size)`."""
-    features = flatten(features)
-    return features[None, :, :] - features[:, None, :]
+    return x[None, :, :] - x[:, None, :]
 
 
-def _distances(differences: Tensor, squared: bool) -> Tensor:
-    """Distances of all pairs, in units of the mean positive distance, `(batch, batch)`."""
+def _angles(differences: Tensor) -> tuple[Tensor, Tensor]:
+    """Squared lengths, `(..., j)`, and the cosines of the angles between differences, `(..., j, k)`."""
     squares = ops.sum(ops.square(differences), axis=-1)
+    inverse = safe_divide(ops.ones_like(squares), safe_sqrt(squares))
+    products = ops.matmul(differences, ops.swapaxes(differences, -1, -2))
+    return squares, products * inverse[..., :, None] * inverse[..., None, :]
+
+
+def _distances(squares: Tensor, squared: bool) -> Tensor:
+    """Distances of all pairs, in units of the mean positive distance, `(batch, batch)`."""
     distances = squares if squared else safe_sqrt(squares)
     positive = ops.sum(ops.cast(distances > 0, distances.dtype))
     return safe_divide(distances, safe_divide(ops.sum(distances), positive))
 
 
-def _angles(differences: Tensor) -> Tensor:
-    """Cosine of the angle at sample i between samples j and k, `(batch i, batch j, batch k)`."""
-    directions = normalize(differences)
-    return ops.matmul(directions, ops.transpose(directions, (0, 2, 1)))
+def _angles_one_by_one(teacher: Tensor, student: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """As `_angles_at_once`, for one sample i after another, forwards and backwards."""
+    (of_teacher,) = _scan(lambda i: (ops.sum(ops.square(teacher - i), axis=-1),), teacher)
+
+    @ops.custom_gradient
+    def compare(teacher: Tensor, student: Tensor) -> Any:
+        def of_sample(of_teacher: Tensor, of_student: Tensor) -> tuple[Tensor, ...]:
+            squares, angles = _angles(student - of_student)
+            _, angles_of_teacher = _angles(teacher - of_teacher)
+            angle = ops.mean(huber(angles - angles_of_teacher))
+            return (ops.concatenate([squares, angle[None]]),)
+
+        def gradient(*arguments: Tensor, upstream: Tensor = None) -> tuple[Tensor, Tensor]:
+            upstream = arguments[-1] if upstream is None else upstream
+            return ops.zeros_like(teacher), _gradient(teacher, student, upstream)
+
+        return _scan(of_sample, teacher, student)[0], gradient
+
+    both = compare(ops.stop_gradient(teacher), student)
+    return ops.stop_gradient(of_teacher), both[:, :-1], both[:, -1]
+
+
+def _gradient(teacher: Tensor, student: Tensor, upstream: Tensor) -> Tensor:
+    """The gradient of the squared lengths and, in the last column, of the angles with respect to the student."""
+
+    def of_sample(gradient: Tensor, of_teacher: Tensor, of_student: Tensor, upstream: Tensor) -> tuple[Tensor, Tensor]:
+        differences = student - of_student
+        squares, angles = _angles(differences)
+        _, angles_of_teacher = _angles(teacher - of_teacher)
+        lengths = safe_sqrt(squares)[:, None]
+        directions = safe_divide(differences, lengths)
+        clipped = ops.clip(angles - angles_of_teacher, -1.0, 1.0)
+        along = ops.matmul(clipped, directions) * (2.0 * upstream[-1] / ops.cast(ops.size(clipped), clipped.dtype))
+        across = along - directions * ops.sum(directions * along, axis=-1, keepdims=True)
+        gradient_of_differences = safe_divide(across, lengths) + 2.0 * upstream[:-1, None] * differences
+        return gradient + gradient_of_differences, ops.sum(gradient_of_differences, axis=0)
+
+    total, own = ops.scan(
+        lambda carry, rows: of_sample(carry, *rows), ops.zeros_like(student), (teacher, student, upstream)
+    )
+    return total - own
+
+
+def _scan(function: Callable[..., tuple[Tensor, ...]], *rows: Tensor) -> Any:
+    """What a function gives for each row, one after another."""
+    carry = ops.zeros((), rows[0].dtype)
+    return ops.scan(lambda carry, row: (carry, function(*row)), carry, rows)[1]
 
 
 @keras.saving.register_keras_serializable("keras_smskd")
@@ -62,8 +123,9 @@ class RKDDistiller(Distiller):
     all pairs and triples, degenerate ones included, as in the reference implementation (the paper sums over distinct
     ones). The loss of sample i is the part with i in front.
 
-    Features of any rank, flattened; teacher and student may differ in size. The angles take memory and time cubic in
-    the batch: `batch^3` numbers.
+    Features of any rank, flattened; teacher and student may differ in size. The angles take time cubic in the batch,
+    and memory too: `batch^2 * (size + batch)` numbers, several times over. `one_by_one` computes the same, forwards and
+    backwards, for one sample i after another in `batch * (size + batch)` numbers, a batch-th, but slower.
 
     Args:
         teacher: The model to learn from.
@@ -72,6 +134,7 @@ class RKDDistiller(Distiller):
         distance_weight: Weight of the distances, at least 0.
         angle_weight: Weight of the angles, at least 0.
         squared: Whether to compare squared distances.
+        one_by_one: Whether to save memory, for large batches.
         **kwargs: Further arguments of `Distiller`.
 
     Raises:
@@ -100,16 +163,18 @@ class RKDDistiller(Distiller):
         distance_weight: float = 25.0,
         angle_weight: float = 50.0,
         squared: bool = False,
+        one_by_one: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(teacher, student, **kwargs)
         self.distance_weight = check_weight("distance_weight", distance_weight)
         self.angle_weight = check_weight("angle_weight", angle_weight)
         self.squared = squared
+        self.one_by_one = one_by_one
         self.smallest_batch = 3 if angle_weight else 2
 
     def distillation_loss(self, teacher: Features, student: Features, y: Tensor) -> Tensor:
         return sum(
-            rkd_loss(*pair, self.distance_weight, self.angle_weight, self.squared)
+            rkd_loss(*pair, self.distance_weight, self.angle_weight, self.squared, self.one_by_one)
             for pair in self.pairs(teacher, student)
         )

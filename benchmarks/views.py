@@ -1,0 +1,127 @@
+"""What a fixed number of augmented views costs in accuracy and saves in time, next to a new view in every epoch.
+
+    KERAS_BACKEND=torch python -m benchmarks.views --data cifar100.npz
+
+A ResNet-20 that was trained on CIFAR-100 teaches ResNet-8 students by KD: without augmentation, with a cache of 1, 2,
+4, 8, ... views, and online with new views in every epoch. All crops and flips are made by the same function. Reports
+the test accuracy of the last epoch, its deviation over seeds, and the seconds of a run, cache building included.
+Writes benchmarks/views.json. `--data` is a file as Keras writes it; without it Keras downloads CIFAR-100.
+"""
+
+import argparse
+import pathlib
+import time
+from typing import Any
+
+import keras
+import numpy as np
+
+import keras_smskd as smskd
+from benchmarks.data import Data, cifar100, cropped_and_flipped
+from benchmarks.models import residual
+from benchmarks.turns import Row, save, show
+from keras_smskd.cache.views import Views
+
+BATCH_SIZE = 128
+
+
+class NewViews(keras.utils.PyDataset):
+    """Shuffled batches of views that are new in every epoch."""
+
+    def __init__(self, x: np.ndarray, y: np.ndarray, epochs: int, seed: int) -> None:
+        super().__init__()
+        self.x, self.y = x, y
+        self.views = Views(epochs, cropped_and_flipped, seed)
+        self.begin(0)
+
+    def begin(self, epoch: int, logs: Any = None) -> None:
+        """Makes the views of an epoch."""
+        self.rows = np.random.permutation(len(self.x))
+        self.inputs = self.views.whole(self.x, epoch)
+
+    def __len__(self) -> int:
+        return len(self.x) // BATCH_SIZE
+
+    def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+        rows = self.rows[index * BATCH_SIZE : (index + 1) * BATCH_SIZE]
+        return self.inputs[rows], self.y[rows]
+
+
+def compiled(model: keras.Model, samples: int, epochs: int) -> keras.Model:
+    """Compiles a student, a teacher or a distiller by the field's optimizer, with a learning rate that falls to 0."""
+    rate = keras.optimizers.schedules.CosineDecay(0.1, epochs * (samples // BATCH_SIZE))
+    optimizer = keras.optimizers.SGD(rate, momentum=0.9, weight_decay=5e-4)
+    model.compile(optimizer, keras.losses.SparseCategoricalCrossentropy(from_logits=True), metrics=["accuracy"])
+    return model
+
+
+def fit_online(model: keras.Model, data: Data, epochs: int, seed: int) -> None:
+    """Trains on new views."""
+    (x, y), _ = data
+    dataset = NewViews(x, y, epochs, seed)
+    begin = keras.callbacks.LambdaCallback(on_epoch_begin=dataset.begin)
+    model.fit(dataset, epochs=epochs, callbacks=[begin], shuffle=False, verbose=0)
+
+
+def teacher_of(data: Data, epochs: int, file: pathlib.Path) -> keras.Model:
+    """The trained teacher, from a file if it was trained before."""
+    if file.exists():
+        return keras.models.load_model(file)
+    teacher = compiled(residual(3), len(data[0][0]), epochs)
+    fit_online(teacher, data, epochs, seed=0)
+    teacher.save(file)
+    return teacher
+
+
+def measured(kind: int | str, teacher: keras.Model, data: Data, epochs: int, seed: int) -> tuple[float, float]:
+    """Accuracy and seconds of a student."""
+    keras.utils.set_random_seed(seed)
+    (x, y), test = data
+    distiller = compiled(smskd.KDDistiller(teacher, residual(1)), len(x), epochs)
+    start = time.perf_counter()
+    if kind == "online":
+        fit_online(distiller, data, epochs, seed)
+    elif kind == "student alone":
+        student = compiled(distiller.student, len(x), epochs)
+        fit_online(student, data, epochs, seed)
+    else:
+        views = {"views": kind, "augment": cropped_and_flipped, "seed": seed} if kind else {}
+        distiller.fit(x, y, batch_size=BATCH_SIZE, epochs=epochs, cache=smskd.Cache(**views), verbose=0)
+    seconds = time.perf_counter() - start
+    distiller.student.compile(metrics=["accuracy"])
+    return float(distiller.student.evaluate(*test, batch_size=500, verbose=0)[-1]), seconds
+
+
+def row_of(results: list[tuple[float, float]]) -> Row:
+    """Mean and spread over the seeds."""
+    accuracies, seconds = np.array(results).T
+    return {
+        "accuracy": round(100 * float(accuracies.mean()), 2),
+        "deviation": round(100 * float(accuracies.std(ddof=1)), 2) if len(results) > 1 else "",
+        "seconds": round(float(np.median(seconds)), 1),
+    }
+
+
+def main() -> None:
+    """Measures all kinds of views."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data")
+    parser.add_argument("--teacher", type=pathlib.Path, default=pathlib.Path("teacher.keras"))
+    parser.add_argument("--epochs", type=int, default=30)
+    parser.add_argument("--seeds", type=int, nargs="*", default=[0, 1, 2])
+    parser.add_argument("--views", type=int, nargs="*", default=[1, 2, 4, 8, 16])
+    options = parser.parse_args()
+    data = cifar100(options.data)
+    teacher = teacher_of(data, options.epochs, options.teacher)
+    teacher.compile(metrics=["accuracy"])
+    rows = {"teacher": {"accuracy": round(100 * teacher.evaluate(*data[1], batch_size=500, verbose=0)[-1], 2)}}
+    for kind in ("student alone", "online", 0, *options.views):
+        results = [measured(kind, teacher, data, options.epochs, seed) for seed in options.seeds]
+        name = "cached, no augmentation" if kind == 0 else f"cached, {kind} views" if isinstance(kind, int) else kind
+        rows[f"{options.epochs} epochs: {name}"] = row_of(results)
+        save(__file__, rows)
+        show("Views", rows)
+
+
+if __name__ == "__main__":
+    main()

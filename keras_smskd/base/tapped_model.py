@@ -123,8 +123,8 @@ class TappedModel(StudentModel):
     @property
     def losses(self) -> list[Any]:
         """The losses that the layers add, but for those of frozen models."""
-        of_frozen = {id(loss) for model in self._frozen_models for loss in model.losses}
-        return [loss for loss in super().losses if id(loss) not in of_frozen]
+        of_frozen = [loss for model in self._frozen_models for loss in model.losses]
+        return [loss for loss in super().losses if all(loss is not other for other in of_frozen)]
 
     @property
     def _frozen_models(self) -> Sequence[keras.Model]:

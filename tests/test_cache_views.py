@@ -130,6 +130,17 @@ def test_indices_go_with_the_samples():
     assert_same_run(trained(make=make, shuffle=False, cache=same), trained(make=make, shuffle=False))
 
 
+def wears_out():
+    """Gives the same twice, for the pass of the teacher and for the first epoch of each view."""
+    calls = []
+
+    def augment(x, seed):
+        calls.append(seed)
+        return x + max(len(calls) - 4, 0)
+
+    return augment
+
+
 def test_what_cannot_be_made_again_is_refused():
     cache = smskd.Cache(views=2, augment=layer())
     with pytest.raises(ValueError, match="`views` of a cache needs arrays, to make them again. Received: x of type"):
@@ -139,6 +150,8 @@ def test_what_cannot_be_made_again_is_refused():
     generator = np.random.default_rng(0)
     with pytest.raises(ValueError, match="`augment` must give the same for the same `x` and `seed`"):
         trained(cache=smskd.Cache(views=2, augment=lambda x, seed: x + generator.random()))
+    with pytest.raises(ValueError, match="`augment` must give the same for the same `x` and `seed`"):
+        trained(epochs=4, cache=smskd.Cache(views=2, augment=wears_out()))
 
 
 def test_views_and_augment_belong_together():

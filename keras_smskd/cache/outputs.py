@@ -65,6 +65,10 @@ class Outputs:
 
     def of(self, digests: Sequence[bytes]) -> Rows:
         """The outputs for samples, all of them known."""
+        return self.table.take(self.located(digests))
+
+    def located(self, digests: Sequence[bytes]) -> np.ndarray:
+        """Where the outputs for samples are, all of them known."""
         unknown = sum(digest not in self.table.rows for digest in digests)
         if unknown:
             raise ValueError(
@@ -75,4 +79,4 @@ class Outputs:
                 "augment the data before `fit`, or train without `cache`. Keep the last partial batch "
                 "(`drop_remainder=False`, `drop_last=False`)."
             )
-        return self.table.take(digests)
+        return self.table.located(digests)

@@ -57,9 +57,13 @@ class Table:
         self._own.append(len(self._segments) - 1)
         return self._own[-1]
 
-    def take(self, digests: Sequence[bytes]) -> Rows:
-        """The outputs for samples that are known; no copy where they are all of a segment, in order."""
-        segments, rows = np.array([self.rows[digest] for digest in digests]).T
+    def located(self, digests: Sequence[bytes]) -> np.ndarray:
+        """The segment and the row of each of some samples that are known."""
+        return np.array([self.rows[digest] for digest in digests], "int64")
+
+    def take(self, located: np.ndarray) -> Rows:
+        """The outputs at these places; no copy where they are all of a segment, in order."""
+        segments, rows = located.T
         return {name: self._take(name, segments, rows) for name in self.names}
 
     def _take(self, name: str, segments: np.ndarray, rows: np.ndarray) -> np.ndarray:

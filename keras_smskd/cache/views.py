@@ -10,7 +10,7 @@ import numpy as np
 from keras_smskd import checks
 from keras_smskd.cache.digests import digests_of, in_numpy
 from keras_smskd.cache.outputs import Outputs
-from keras_smskd.cache.sources import Attach, Batches, Detach, JoinedDataset, Known
+from keras_smskd.cache.sources import Attach, Batches, Detach, Known
 
 CHUNK = 128
 """How many samples are augmented at a time. Their views depend on it, so it never changes."""
@@ -43,15 +43,6 @@ class Views:
     def whole(self, x: Any, view: int) -> Any:
         """A view of the samples of arrays."""
         return keras.tree.map_structure(lambda *arrays: np.concatenate(arrays), *self.chunks(x, view))
-
-    def check(self, x: Any) -> None:
-        """Raises if a view cannot be made again."""
-        first, again = ([digests_of(self._chunk(x, 0, view))] for view in (0, 0))
-        if first != again:
-            raise ValueError(
-                "`augment` must give the same for the same `x` and `seed`. Received: one that draws from elsewhere. "
-                "Draw with `keras.random` and `seed=seed`, or give a Keras layer."
-            )
 
     def _chunk(self, x: Any, start: int, view: int) -> Any:
         chunk = keras.tree.map_structure(lambda array: array[start : start + CHUNK], x)
@@ -96,23 +87,37 @@ class ViewedArrays(Batches):
         with_samples = {name: arguments.get(name) for name in ("x", "y", "sample_weight")}
         self.arrays = {name: in_numpy(array) for name, array in with_samples.items() if array is not None}
         self.samples = len(keras.tree.flatten(self.inputs)[0])
-        views.check(self.inputs)
+        self.digests: list[list[bytes]] = []
 
     def __len__(self) -> int:
         return self.views.count * math.ceil(self.samples / CHUNK)
 
     def batches(self) -> Iterator[Known]:
         """All views of the inputs, some samples at a time, and the digests."""
-        for view in range(self.views.count):
+        self.digests = [[] for _ in range(self.views.count)]
+        for view, digests_of_view in enumerate(self.digests):
             for inputs in self.views.chunks(self.inputs, view):
-                yield inputs, digests_of(inputs)
+                digests = digests_of(inputs)
+                digests_of_view.extend(digests)
+                yield inputs, digests
+
+    def view(self, view: int, part: int) -> Any:
+        """A view of the inputs, the same as before, for which one part of it stands."""
+        inputs = self.views.whole(self.inputs, view)
+        start = part * CHUNK % self.samples // CHUNK * CHUNK
+        again = digests_of(keras.tree.map_structure(lambda array: array[start : start + CHUNK], inputs))
+        if again != self.digests[view][start : start + CHUNK]:
+            raise ValueError(
+                "`augment` must give the same for the same `x` and `seed`. Received: one that draws from elsewhere. "
+                "Draw with `keras.random` and `seed=seed`, or give a Keras layer."
+            )
+        return inputs
 
     def joined(self, outputs: Sequence[Outputs], attach: Attach) -> dict[str, Any]:
         """The arguments of `fit` for batches of views with outputs in them."""
-        dataset = ViewedDataset(self, attach)
+        dataset = ViewedDataset(self, outputs, attach)
         self.callbacks = [keras.callbacks.LambdaCallback(on_epoch_begin=lambda epoch, logs: dataset.begin(epoch))]
-        joined = JoinedDataset(dataset, lambda batch: self.with_outputs(batch, outputs, attach))
-        return {"x": joined, "y": None, "sample_weight": None, "batch_size": None, "shuffle": False}
+        return {"x": dataset, "y": None, "sample_weight": None, "batch_size": None, "shuffle": False}
 
 
 class ViewedDataset(keras.utils.PyDataset):
@@ -120,13 +125,14 @@ class ViewedDataset(keras.utils.PyDataset):
 
     Args:
         source: The arrays.
-        attach: Puts the inputs of the view into a batch.
+        outputs: What is known of all views.
+        attach: Puts the inputs of the view and what is known of them into a batch.
     """
 
-    def __init__(self, source: ViewedArrays, attach: Attach) -> None:
+    def __init__(self, source: ViewedArrays, outputs: Sequence[Outputs], attach: Attach) -> None:
         super().__init__()
         arguments = source.arguments
-        self.source, self.attach = source, attach
+        self.source, self.outputs, self.attach = source, outputs, attach
         self.batch_size = arguments.get("batch_size") or 32
         self.shuffle = arguments.get("shuffle", True)
         self.rows = np.arange(source.samples)
@@ -139,14 +145,18 @@ class ViewedDataset(keras.utils.PyDataset):
             self.rows = np.random.permutation(self.source.samples)  # Of the seed that `set_random_seed` sets.
         if self.view != epoch % self.source.views.count:
             self.view = epoch % self.source.views.count
-            self.inputs = self.source.views.whole(self.source.inputs, self.view)
+            self.inputs = self.source.view(self.view, part=epoch)
+            self.located = [outputs.located(self.source.digests[self.view]) for outputs in self.outputs]
 
     def __len__(self) -> int:
         return math.ceil(self.source.samples / self.batch_size)
 
     def __getitem__(self, index: int) -> Any:
         rows = self.rows[index * self.batch_size : (index + 1) * self.batch_size]
-        arrays = {**self.source.arrays, "inputs": self.inputs}
+        arrays = {**self.source.arrays, "inputs": self.inputs, "located": self.located}
         batch = keras.tree.map_structure(lambda array: array[rows], arrays)
-        batch["x"] = self.attach(batch["x"], {}, batch.pop("inputs"))
-        return keras.utils.pack_x_y_sample_weight(**batch)
+        located, inputs = batch.pop("located"), batch.pop("inputs")
+        known = {}
+        for outputs, places in zip(self.outputs, located, strict=True):
+            known.update(outputs.table.take(places))
+        return keras.utils.pack_x_y_sample_weight(self.attach(batch.pop("x"), known, inputs), **batch)

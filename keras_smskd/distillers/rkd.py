@@ -1,6 +1,5 @@
 """RKD: relational knowledge distillation."""
 
-from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -65,52 +64,53 @@ def _distances(squares: Tensor, squared: bool) -> Tensor:
 
 
 def _angles_one_by_one(teacher: Tensor, student: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """As `_angles_at_once`, for one sample i after another, forwards and backwards."""
-    (of_teacher,) = _scan(lambda i: (ops.sum(ops.square(teacher - i), axis=-1),), teacher)
+    """As `_angles_at_once`, for one sample i after another, forwards and backwards. The teacher gets no gradient."""
 
     @ops.custom_gradient
     def compare(teacher: Tensor, student: Tensor) -> Any:
-        def of_sample(of_teacher: Tensor, of_student: Tensor) -> tuple[Tensor, ...]:
-            squares, angles = _angles(student - of_student)
-            _, angles_of_teacher = _angles(teacher - of_teacher)
+        def of_sample(rows: tuple[Tensor, Tensor]) -> Tensor:
+            (of_teacher, angles_of_teacher), (squares, angles) = _at(rows, teacher, student)
             angle = ops.mean(huber(angles - angles_of_teacher))
-            return (ops.concatenate([squares, angle[None]]),)
+            return ops.concatenate([angle[None], of_teacher, squares])
 
         def gradient(*arguments: Tensor, upstream: Tensor = None) -> tuple[Tensor, Tensor]:
             upstream = arguments[-1] if upstream is None else upstream
             return ops.zeros_like(teacher), _gradient(teacher, student, upstream)
 
-        return _scan(of_sample, teacher, student)[0], gradient
+        return ops.map(of_sample, (teacher, student)), gradient
 
-    both = compare(ops.stop_gradient(teacher), student)
-    return ops.stop_gradient(of_teacher), both[:, :-1], both[:, -1]
+    angle, of_teacher, of_student = _parts(compare(ops.stop_gradient(teacher), student))
+    return ops.stop_gradient(of_teacher), of_student, angle
+
+
+def _parts(rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """The angle, and the squared lengths of teacher and student, out of what was computed together."""
+    size = ops.shape(rows)[0]
+    return rows[:, 0], rows[:, 1 : 1 + size], rows[:, 1 + size :]
+
+
+def _at(rows: tuple[Tensor, Tensor], *features: Tensor) -> list[tuple[Tensor, Tensor]]:
+    """Squared lengths and angles at a sample."""
+    return [_angles(every - row) for row, every in zip(rows, features, strict=True)]
 
 
 def _gradient(teacher: Tensor, student: Tensor, upstream: Tensor) -> Tensor:
-    """The gradient of the squared lengths and, in the last column, of the angles with respect to the student."""
+    """The gradient, of the angles and of the squared lengths, with respect to the student."""
+    of_angles, _, of_squares = _parts(upstream)
 
-    def of_sample(gradient: Tensor, of_teacher: Tensor, of_student: Tensor, upstream: Tensor) -> tuple[Tensor, Tensor]:
-        differences = student - of_student
-        squares, angles = _angles(differences)
-        _, angles_of_teacher = _angles(teacher - of_teacher)
-        lengths = safe_sqrt(squares)[:, None]
+    def add_sample(i: Tensor, gradient: Tensor) -> Tensor:
+        rows = tuple(ops.take(features, i, axis=0) for features in (teacher, student))
+        (_, angles_of_teacher), (squares, angles) = _at(rows, teacher, student)
+        differences, lengths = student - rows[1], safe_sqrt(squares)[:, None]
         directions = safe_divide(differences, lengths)
-        clipped = ops.clip(angles - angles_of_teacher, -1.0, 1.0)
-        along = ops.matmul(clipped, directions) * (2.0 * upstream[-1] / ops.cast(ops.size(clipped), clipped.dtype))
+        clipped = ops.clip(angles - angles_of_teacher, -1.0, 1.0) / ops.cast(ops.size(angles), angles.dtype)
+        along = 2.0 * ops.take(of_angles, i, axis=0) * ops.matmul(clipped, directions)
         across = along - directions * ops.sum(directions * along, axis=-1, keepdims=True)
-        gradient_of_differences = safe_divide(across, lengths) + 2.0 * upstream[:-1, None] * differences
-        return gradient + gradient_of_differences, ops.sum(gradient_of_differences, axis=0)
+        of_differences = safe_divide(across, lengths) + 2.0 * ops.take(of_squares, i, axis=0)[:, None] * differences
+        here = ops.cast(ops.arange(ops.shape(student)[0]) == i, student.dtype)[:, None]
+        return gradient + of_differences - here * ops.sum(of_differences, axis=0)
 
-    total, own = ops.scan(
-        lambda carry, rows: of_sample(carry, *rows), ops.zeros_like(student), (teacher, student, upstream)
-    )
-    return total - own
-
-
-def _scan(function: Callable[..., tuple[Tensor, ...]], *rows: Tensor) -> Any:
-    """What a function gives for each row, one after another."""
-    carry = ops.zeros((), rows[0].dtype)
-    return ops.scan(lambda carry, row: (carry, function(*row)), carry, rows)[1]
+    return ops.fori_loop(0, ops.shape(student)[0], add_sample, ops.zeros_like(student))
 
 
 @keras.saving.register_keras_serializable("keras_smskd")

@@ -1,0 +1,76 @@
+"""What should cost nothing: logging, and the stages that are over.
+
+    KERAS_BACKEND=tensorflow python -m benchmarks.waste
+
+An epoch of KD with a reference (ResNet-20 to ResNet-8) with and without `DistillationTensorBoard`, in turns; and the
+memory of the process at the end of each of 20 stages. Writes benchmarks/waste.json.
+"""
+
+import argparse
+import functools
+import gc
+import pathlib
+import resource
+import tempfile
+
+import keras
+import numpy as np
+
+import keras_smskd as smskd
+from benchmarks.models import residual
+from benchmarks.turns import ratio, save, show, take_turns
+from keras_smskd.reference import Reference
+
+BATCH_SIZE, STAGES = 64, 20
+
+
+def megabytes() -> float:
+    """The memory that the process holds now."""
+    gc.collect()
+    pages = int(pathlib.Path("/proc/self/statm").read_text().split()[1])
+    return round(pages * resource.getpagesize() / 1e6, 1)
+
+
+class Memory(keras.callbacks.Callback):
+    """Reads the memory at the end of every epoch."""
+
+    def __init__(self, rows: dict[str, dict[str, float]]) -> None:
+        super().__init__()
+        self.rows = rows
+
+    def on_epoch_end(self, epoch: int, logs: object = None) -> None:
+        self.rows[f"stage {epoch + 1}"] = {"megabytes": megabytes()}
+
+
+def main() -> None:
+    """Measures both."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--samples", type=int, default=1920)
+    parser.add_argument("--rounds", type=int, default=9)
+    options = parser.parse_args()
+    generator = np.random.default_rng(0)
+    x = generator.normal(size=(options.samples, 32, 32, 3)).astype("float32")
+    y = generator.integers(0, 100, options.samples)
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    distiller = smskd.KDDistiller(residual(3), residual(1))
+    distiller.attach_reference(Reference(distiller.student))
+    distiller.compile("sgd", loss, metrics=["accuracy"])
+    fit = functools.partial(distiller.fit, x, y, batch_size=BATCH_SIZE, verbose=0)
+
+    def logged() -> None:
+        with tempfile.TemporaryDirectory() as directory:
+            fit(callbacks=[smskd.callbacks.DistillationTensorBoard(directory)])
+
+    seconds = take_turns({"without": fit, "logging": logged}, options.rounds)
+    rows = {"logging": ratio(seconds, "logging", "without")}
+    teacher, student = residual(3), residual(1)
+    sequence = smskd.SequentialDistiller([smskd.KDDistiller(teacher, student) for _ in range(STAGES)])
+    sequence.compile(keras.optimizers.Adam(), loss)
+    sequence.fit(x[:128], y[:128], batch_size=BATCH_SIZE, verbose=0, callbacks=[Memory(rows)])
+    rows["student"] = {"megabytes": round(sum(4 * weight.numpy().size for weight in student.weights) / 1e6, 2)}
+    save(__file__, rows)
+    show("Waste", rows)
+
+
+if __name__ == "__main__":
+    main()

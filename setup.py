@@ -16,6 +16,7 @@ EXTRAS = {
     "cv": ["keras-cv>=0.9"],
     "tensorboard": TENSORBOARD,
     "examples": ["scikit-learn>=1.3", *TENSORBOARD],
+    "benchmarks": ["matplotlib>=3.8"],
     "dev": [
         "pytest>=8",
         "pytest-xdist>=3.5",

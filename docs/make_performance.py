@@ -111,6 +111,18 @@ def views() -> str:
     return table(["Run", "Accuracy (deviation)", "Seeds"], lines)
 
 
+def waste() -> str:
+    """What logging costs and what stages leave behind."""
+    lines = []
+    for place, backend in BACKENDS.items():
+        rows = rows_of("waste", place)
+        points = ("stage 1", "stage 2", "stage 10", "stage 20", "alone 1", "alone 10")
+        memory = [f"{rows[point]['megabytes']:.0f}" if point in rows else "" for point in points]
+        lines.append([backend, number(rows.get("logging"), "processor"), *memory])
+    head = [f"MB, {what}" for what in ("stage 1", "2", "10", "20", "alone, first", "tenth")]
+    return table(["Backend", "Logging on / off", *head], lines)
+
+
 def on_gpu() -> str:
     """Absolute times on a GPU."""
     lines = []
@@ -125,14 +137,14 @@ def on_gpu() -> str:
 def machines() -> str:
     """Where all of it was measured."""
     measured = {
-        (place, entry.get("machine", ""), str(entry.get("versions", "")))
-        for script in ("step_cost", "cache", "peers", "scaling", "views")
+        (place, entry.get("machine", ""), ", ".join(map(" ".join, entry.get("versions", {}).items())))
+        for script in ("step_cost", "cache", "peers", "scaling", "views", "waste")
         for place, entry in results(script).items()
     }
     return table(["Place", "Machine", "Versions"], sorted(measured))
 
 
-TABLES = (ideal, summary_of_ideal, made_of, cache, peers, peers_of_ideal, views, on_gpu, machines)
+TABLES = (ideal, summary_of_ideal, made_of, cache, peers, peers_of_ideal, views, waste, on_gpu, machines)
 
 
 def filled(text: str) -> str:

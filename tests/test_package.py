@@ -30,8 +30,9 @@ def test_a_method_stands_in_its_places(acronym):
     assert re.search(r"class Test\w+\(\w*Contract\)", tests)
 
 
-def test_the_pages_of_methods_are_up_to_date():
-    subprocess.run([sys.executable, ROOT / "docs" / "make_methods.py", "--check"], check=True)
+@pytest.mark.parametrize("maker", ["make_methods.py", "make_performance.py"])
+def test_the_pages_are_up_to_date(maker):
+    subprocess.run([sys.executable, ROOT / "docs" / maker, "--check"], check=True)
 
 
 def test_every_file_of_a_method_is_in_the_index():

@@ -59,7 +59,7 @@ def taps(number: int, steps: int) -> Point:
         [layer.name for layer in model.layers if isinstance(layer, keras.layers.ReLU)] for model in (teacher, student)
     ]
     pairs = dict(list(zip(*names, strict=True))[:number])
-    distiller = smskd.ATDistiller(teacher, student, layers=pairs) if pairs else smskd.KDDistiller(teacher, student)
+    distiller = smskd.ATDistiller(teacher, student, layers=pairs)
     return {"alone": run_of(residual(3), steps), "AT": run_of(distiller, steps)}
 
 
@@ -86,7 +86,7 @@ def classes(number: int, steps: int) -> Point:
 QUESTIONS = {
     batch_size: (16, 32, 64, 128, 256),
     width: (1, 2, 4),
-    taps: (0, 1, 3, 9, 19),
+    taps: (1, 3, 9, 19),
     stages: (1, 2, 4, 8),
     classes: (10, 100, 1000, 10000),
 }

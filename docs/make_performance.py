@@ -177,7 +177,7 @@ def draw() -> None:
                 axis.plot(*zip(*sorted(pairs), strict=True), f"o{style}", color=f"C{index}", label=label_of_run)
         axis.set(xlabel=label, ylabel="step / student alone", ylim=(0, None))
         if question in ("batch size", "classes"):
-            axis.set_xscale("log")
+            axis.set_xscale("log", base=2 if question == "batch size" else 10)
         axis.legend(fontsize=7)
     axes.flat[-1].axis("off")
     figure.savefig(PLOT, dpi=90)

@@ -195,10 +195,9 @@ class SequentialDistiller(StudentModel):
         """Trains a stage, and lets go of its compiled step and of what its optimizer remembers of every weight."""
         distiller = self._compile_stage(index)
         distiller.first_epoch = done
-        try:
-            return distiller.fit(initial_epoch=done, epochs=done + self._epochs[index], **arguments)
-        finally:
-            self._compile_stage(index)
+        history = distiller.fit(initial_epoch=done, epochs=done + self._epochs[index], **arguments)
+        self._compile_stage(index)
+        return history
 
     def _checked_cache(self, cache: Any) -> Cache | None:
         """The cache, if all stages can take it."""

@@ -63,7 +63,6 @@ class TappedModel(StudentModel):
         self.classes = model_checks.check_classifiers(*self._teachers.extractors, self._student_features)
         self.shape_pairs = self._shape_pairs()
         self._mode: str | None = None
-        self._trained: tuple[Any, ...] | None = None
 
     @property
     def method(self) -> str:
@@ -177,18 +176,13 @@ class TappedModel(StudentModel):
         try:
             yield
         finally:
-            self._mode, self._trained = None, None
+            self._mode = None
 
     @property
     def trainable_variables(self) -> list[Any]:
         """The variables of student and projectors; teacher and reference never train, whatever their flags say."""
-        if self._trained is None:
-            frozen = {id(variable) for teacher in self.teachers for variable in teacher.variables}
-            trained = [variable for variable in super().trainable_variables if id(variable) not in frozen]
-            if self._mode is None:
-                return trained
-            self._trained = tuple(trained)  # PyTorch asks again and again in a step.
-        return list(self._trained)
+        frozen = {id(variable) for teacher in self.teachers for variable in teacher.variables}
+        return [variable for variable in super().trainable_variables if id(variable) not in frozen]
 
     @property
     def non_trainable_variables(self) -> list[Any]:

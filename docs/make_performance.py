@@ -107,8 +107,10 @@ def views() -> str:
         accuracies = [row["accuracy"] for name, row in rows.items() if name.startswith(f"{kind}, ")]
         what = {"alone": "student alone, new views", "online": "KD online, new views", "0": "KD cached, no views"}
         title = what.get(kind, f"KD cached, {kind} view{'s' * (kind != '1')}")
-        lines.append([title, f"{mean(accuracies):.2f} ({stdev(accuracies):.2f})", len(accuracies)])
-    return table(["Run", "Accuracy (deviation)", "Seeds"], lines)
+        seconds = [row["seconds"] for name, row in rows.items() if name.startswith(f"{kind}, ")]
+        accuracy = f"{mean(accuracies):.2f} ({stdev(accuracies):.2f})"
+        lines.append([title, accuracy, f"{median(seconds):.0f}", len(accuracies)])
+    return table(["Run", "Accuracy (deviation)", "Seconds", "Seeds"], lines)
 
 
 def waste() -> str:
@@ -129,9 +131,11 @@ def on_gpu() -> str:
     for script in ("step_cost", "peers", "cache"):
         for place in results(script):
             for name, row in rows_of(script, place).items() if "," in place else ():
-                if "milliseconds" in row and ("(" in name or script != "step_cost"):
-                    lines.append([script, place.split(",")[0], name.strip("()"), f"{row['milliseconds']:.2f}"])
-    return table(["Benchmark", "Backend", "What", "Milliseconds of a step"], lines)
+                if script != "step_cost" or "(" in name:
+                    of_alone = number(row, "clock") or number(row, "of student alone, clock")
+                    times = [f"{row['milliseconds']:.2f}" if "milliseconds" in row else "", of_alone]
+                    lines.append([script, place.split(",")[0], name.strip("()"), *times])
+    return table(["Benchmark", "Backend", "What", "Milliseconds of a step", "Of student alone, clock"], lines)
 
 
 def machines() -> str:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import keras_smskd as smskd
-from keras_smskd.cache.views import CHUNK, Views
+from keras_smskd.cache.views import CHUNK, ViewedDataset, Views
 from tests.models import convolutional, images, label_loss, weights_of
 from tests.test_cache import BATCH_SIZE, SAMPLES, Batches, X, Y, assert_same_run, counting, three_stages, trained
 
@@ -147,11 +147,42 @@ def test_what_cannot_be_made_again_is_refused():
         trained(Batches(), None, cache=cache)
     with pytest.raises(ValueError, match="`validation_split` would cut off views. Give `validation_data`"):
         trained(validation_split=0.5, cache=cache)
+    with pytest.raises(ValueError, match="`steps_per_epoch` would cut off views"):
+        trained(steps_per_epoch=2, cache=cache)
     generator = np.random.default_rng(0)
     with pytest.raises(ValueError, match="`augment` must give the same for the same `x` and `seed`"):
         trained(cache=smskd.Cache(views=2, augment=lambda x, seed: x + generator.random()))
     with pytest.raises(ValueError, match="`augment` must give the same for the same `x` and `seed`"):
         trained(epochs=4, cache=smskd.Cache(views=2, augment=wears_out()))
+
+
+def test_samples_never_meet_the_labels_of_others():
+    with pytest.raises(ValueError, match="`augment` must give one sample for each that it takes"):
+        trained(cache=smskd.Cache(views=2, augment=lambda x, seed: np.concatenate([x, x[:, :, ::-1]])))
+    for size in (SAMPLES - 2, SAMPLES + 2):
+        with pytest.raises(ValueError, match="`x`, `y` and `sample_weight` must have as many samples"):
+            trained(y=np.resize(Y, size), cache=smskd.Cache(views=2, augment=layer()))
+
+
+def test_labels_and_weights_are_shuffled_with_the_samples(monkeypatch):
+    batches = []
+    of_batch = ViewedDataset.__getitem__
+
+    def keep(dataset, index):
+        batches.append(of_batch(dataset, index))
+        return batches[-1]
+
+    monkeypatch.setattr(ViewedDataset, "__getitem__", keep)
+    number = np.arange(SAMPLES, dtype="float32")
+    x = X + number[:, None, None, None]
+    trained(x, Y, sample_weight=number, cache=smskd.Cache(views=2, augment=lambda x, seed: x))
+    orders = []
+    for inputs, y, weight in batches:
+        rows = weight.astype(int)
+        np.testing.assert_array_equal(inputs["inputs"], x[rows])
+        np.testing.assert_array_equal(y, Y[rows])
+        orders.extend(rows.tolist())
+    assert orders[:SAMPLES] != sorted(orders[:SAMPLES])
 
 
 def test_views_and_augment_belong_together():

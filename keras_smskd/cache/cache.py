@@ -33,8 +33,8 @@ class Cache:
     Data that is augmented while it is read is refused: what a teacher knows of an image is wrong for its mirror image.
     A source must give the same samples in every pass, batches of one shape if it is a `tf.data.Dataset`. With `views`,
     every sample of arrays has that many augmented versions, which the epochs take in turns: each is drawn from a seed
-    of its own and made again bit for bit, so that the teacher's outputs for it are known. One version of the data is in
-    memory at a time.
+    of its own and made again bit for bit, so that the teacher's outputs for it are known. Up to four
+    times the data are in memory while a version is made.
 
     Args:
         directory: Where to keep it between runs; None for memory.

@@ -47,7 +47,14 @@ class Views:
     def _chunk(self, x: Any, start: int, view: int) -> Any:
         chunk = keras.tree.map_structure(lambda array: array[start : start + CHUNK], x)
         seed = int(np.random.SeedSequence((self._seed, view, start)).generate_state(1)[0]) % 2**31
-        return in_numpy(self._augment(chunk, seed))
+        view = in_numpy(self._augment(chunk, seed))
+        sizes = [[len(array) for array in keras.tree.flatten(arrays)] for arrays in (chunk, view)]
+        if sizes[0] != sizes[1]:
+            raise ValueError(
+                "`augment` must give one sample for each that it takes, in order, since labels stay as they are. "
+                f"Received: {sizes[1]} samples for {sizes[0]}."
+            )
+        return view
 
 
 def _seeded(layer: keras.Layer) -> Callable[[Any, int], Any]:
@@ -75,11 +82,12 @@ class ViewedArrays(Batches):
     """
 
     def __init__(self, arguments: dict[str, Any], views: Views, detach: Detach) -> None:
-        if arguments.get("validation_split"):
-            raise ValueError(
-                "`validation_split` would cut off views. Give `validation_data`, or train without `views`. "
-                f"Received: validation_split={arguments['validation_split']}"
-            )
+        for name in ("validation_split", "steps_per_epoch"):
+            if arguments.get(name):
+                raise ValueError(
+                    f"`{name}` would cut off views. Give `validation_data` and whole epochs, or train without `views`. "
+                    f"Received: {name}={arguments[name]}"
+                )
         super().__init__([], None, detach)
         self.arguments = arguments
         self.views = views
@@ -87,6 +95,11 @@ class ViewedArrays(Batches):
         with_samples = {name: arguments.get(name) for name in ("x", "y", "sample_weight")}
         self.arrays = {name: in_numpy(array) for name, array in with_samples.items() if array is not None}
         self.samples = len(keras.tree.flatten(self.inputs)[0])
+        sizes = {name: {len(leaf) for leaf in keras.tree.flatten(array)} for name, array in self.arrays.items()}
+        if any(size != {self.samples} for size in sizes.values()):
+            raise ValueError(
+                f"`x`, `y` and `sample_weight` must have as many samples as one another. Received: {sizes}"
+            )
         self.digests: list[list[bytes]] = []
 
     def __len__(self) -> int:

@@ -134,7 +134,7 @@ class RKDDistiller(Distiller):
         distance_weight: Weight of the distances, at least 0.
         angle_weight: Weight of the angles, at least 0.
         squared: Whether to compare squared distances.
-        one_by_one: Whether to save memory, for large batches.
+        one_by_one: Whether to save the memory of the angles, for large batches; without effect if `angle_weight` is 0.
         **kwargs: Further arguments of `Distiller`.
 
     Raises:

@@ -17,10 +17,11 @@ import numpy as np
 
 import keras_smskd as smskd
 from benchmarks.models import residual
+from benchmarks.training import BATCH_SIZE, compiled, noise
 from benchmarks.turns import CLOCKS, Row, Seconds, milliseconds, ratio, save, show
 from keras_smskd.reference import Reference
 
-BATCH_SIZE = 64
+METRICS = ["accuracy"]
 EPOCHS = (30, 240)
 POOL = {"layers": {"pool": "pool"}}
 STAGES = {
@@ -48,19 +49,12 @@ class EpochTimer(keras.callbacks.Callback):
                 self.seconds[name].append(clock() - self.starts[name])
 
 
-def compiled(model: keras.Model) -> keras.Model:
-    """Compiles a student or a distiller."""
-    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    model.compile(keras.optimizers.SGD(0.001, momentum=0.9), loss, metrics=["accuracy"])
-    return model
-
-
 def stage(method: str, reference: bool) -> smskd.Distiller:
     """Makes the distiller of a stage, with a reference if it is not the first."""
     distiller = METHODS[method](residual(3), residual(1))
     if reference:
         distiller.attach_reference(Reference(distiller.student))
-    return compiled(distiller)
+    return compiled(distiller, METRICS)
 
 
 def passes(seconds: Seconds, x: np.ndarray, rounds: int) -> None:
@@ -78,10 +72,8 @@ def passes(seconds: Seconds, x: np.ndarray, rounds: int) -> None:
 
 def measured(samples: int, rounds: int) -> Seconds:
     """Measures all epochs and passes, in turns."""
-    generator = np.random.default_rng(0)
-    x = generator.normal(size=(samples, 32, 32, 3)).astype("float32")
-    y = generator.integers(0, 100, samples)
-    runs: dict[str, Callable[..., object]] = {"alone": compiled(residual(1)).fit}
+    x, y = noise(samples)
+    runs: dict[str, Callable[..., object]] = {"alone": compiled(residual(1), METRICS).fit}
     for method in METHODS:
         distiller = stage(method, reference=method != "KD")
         runs[f"{method}, online"] = distiller.fit

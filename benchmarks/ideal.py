@@ -8,6 +8,7 @@ import keras
 from keras import ops
 
 import keras_smskd as smskd
+from benchmarks.training import label_loss
 from keras_smskd.features import LOGITS, FeatureExtractor
 
 Tensor = Any
@@ -30,7 +31,7 @@ class Ideal(keras.Model):
         of_teacher, of_student = zip(*distiller.matched_layers, strict=True) if distiller.matched_layers else ((), ())
         self._teacher_features = features_of(distiller.teacher, of_teacher)
         self._student_features = features_of(distiller.student, of_student)
-        self._cross_entropy = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+        self._cross_entropy = label_loss()
         self._weights = float(distiller.label_weight.numpy()), float(distiller.distillation_weight.numpy())
         self.built = True
 

@@ -19,27 +19,12 @@ import numpy as np
 import keras_smskd as smskd
 from benchmarks.ideal import Ideal
 from benchmarks.models import residual
+from benchmarks.training import BATCH_SIZE, epoch_of, noise
 from benchmarks.turns import milliseconds, ratio, save, show, take_turns
 
-BATCH_SIZE, TEMPERATURE = 64, 4.0
+TEMPERATURE = 4.0
 
 Run = Callable[[], object]
-
-
-def optimizer() -> keras.optimizers.Optimizer:
-    """Makes the optimizer of all."""
-    return keras.optimizers.SGD(0.001, momentum=0.9)
-
-
-def label_loss() -> keras.losses.Loss:
-    """Makes the label loss of all."""
-    return keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-
-
-def fit_of(model: keras.Model, x: np.ndarray, y: np.ndarray) -> Run:
-    """An epoch of a model that is compiled here."""
-    model.compile(optimizer(), label_loss())
-    return functools.partial(model.fit, x, y, batch_size=BATCH_SIZE, verbose=0)
 
 
 def here(x: np.ndarray, y: np.ndarray) -> dict[str, Run]:
@@ -47,13 +32,13 @@ def here(x: np.ndarray, y: np.ndarray) -> dict[str, Run]:
     feature = {"layers": {"stage2": "stage2"}, "projector": None}
     joint = [smskd.KDDistiller, functools.partial(smskd.FitNetDistiller, **feature)]
     runs = {
-        "student alone": fit_of(residual(1), x, y),
-        "KD: ideal": fit_of(Ideal(smskd.KDDistiller(residual(3), residual(1))), x, y),
-        "KD: keras_smskd": fit_of(smskd.KDDistiller(residual(3), residual(1)), x, y),
+        "student alone": epoch_of(residual(1), x, y),
+        "KD: ideal": epoch_of(Ideal(smskd.KDDistiller(residual(3), residual(1))), x, y),
+        "KD: keras_smskd": epoch_of(smskd.KDDistiller(residual(3), residual(1)), x, y),
     }
     for name, wrap in (("KD and a feature: ideal", Ideal), ("KD and a feature: keras_smskd", lambda model: model)):
         teacher, student = residual(3), residual(1)
-        runs[name] = fit_of(wrap(smskd.JointDistiller([make(teacher, student) for make in joint])), x, y)
+        runs[name] = epoch_of(wrap(smskd.JointDistiller([make(teacher, student) for make in joint])), x, y)
     return runs
 
 
@@ -75,7 +60,7 @@ def of_keras(x: np.ndarray, y: np.ndarray) -> dict[str, Run]:
         distiller = keras.distillation.Distiller(
             teacher=residual(3), student=residual(1), distillation_losses=[make() for make in losses]
         )
-        runs[f"{name}: keras.distillation"] = fit_of(distiller, x, y)
+        runs[f"{name}: keras.distillation"] = epoch_of(distiller, x, y)
     return runs
 
 
@@ -83,12 +68,12 @@ def of_torchdistill(x: np.ndarray, y: np.ndarray) -> dict[str, Run]:
     """torchdistill, and the student alone in its loop."""
     if keras.backend.backend() != "torch" or importlib.util.find_spec("torchdistill") is None:
         return {}
-    from benchmarks.torchdistill_loop import epoch_of  # noqa: PLC0415
+    from benchmarks import torchdistill_loop  # noqa: PLC0415
 
     return {
-        "student alone in PyTorch": epoch_of((x, y), BATCH_SIZE, None),
-        "KD: torchdistill": epoch_of((x, y), BATCH_SIZE, TEMPERATURE),
-        "KD and a feature: torchdistill": epoch_of((x, y), BATCH_SIZE, TEMPERATURE, feature=True),
+        "student alone in PyTorch": torchdistill_loop.epoch_of((x, y), BATCH_SIZE, None),
+        "KD: torchdistill": torchdistill_loop.epoch_of((x, y), BATCH_SIZE, TEMPERATURE),
+        "KD and a feature: torchdistill": torchdistill_loop.epoch_of((x, y), BATCH_SIZE, TEMPERATURE, feature=True),
     }
 
 
@@ -98,9 +83,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--samples", type=int, default=256)
     options = parser.parse_args()
-    generator = np.random.default_rng(0)
-    x = generator.normal(size=(options.samples, 32, 32, 3)).astype("float32")
-    y = generator.integers(0, 100, options.samples)
+    x, y = noise(options.samples)
     seconds = take_turns({**here(x, y), **of_keras(x, y), **of_torchdistill(x, y)}, options.rounds)
     rows = {}
     for name in seconds:

@@ -11,13 +11,12 @@ import functools
 from collections.abc import Callable, Iterator
 
 import keras
-import numpy as np
 
 import keras_smskd as smskd
 from benchmarks.models import WIDTHS, residual
+from benchmarks.training import BATCH_SIZE, epoch_of, noise
 from benchmarks.turns import Row, milliseconds, ratio, save, show, take_turns
 
-BATCH_SIZE = 64
 POOL = {"layers": {"pool": "pool"}}
 
 Point = dict[str, Callable[[], object]]
@@ -25,12 +24,7 @@ Point = dict[str, Callable[[], object]]
 
 def run_of(model: keras.Model, steps: int, batch_size: int = BATCH_SIZE, classes: int = 100) -> Callable[[], object]:
     """Some steps of training."""
-    generator = np.random.default_rng(0)
-    x = generator.normal(size=(steps * batch_size, 32, 32, 3)).astype("float32")
-    y = generator.integers(0, classes, len(x))
-    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    model.compile(keras.optimizers.SGD(0.001, momentum=0.9), loss)
-    return functools.partial(model.fit, x, y, batch_size=batch_size, verbose=0)
+    return epoch_of(model, *noise(steps * batch_size, classes), batch_size)
 
 
 def batch_size(size: int, steps: int) -> Point:

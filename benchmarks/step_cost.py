@@ -8,8 +8,6 @@ a few steps each. Writes benchmarks/step_cost.json, which the Methods page shows
 """
 
 import argparse
-import functools
-from collections.abc import Callable
 
 import keras
 import numpy as np
@@ -18,10 +16,9 @@ import keras_smskd as smskd
 from benchmarks.every_method import METHODS, OF_TRANSFORMERS, make
 from benchmarks.ideal import Ideal
 from benchmarks.models import residual, transformer
+from benchmarks.training import BATCH_SIZE, epoch_of, noise
 from benchmarks.turns import milliseconds, ratio, save, show, take_turns
 from keras_smskd.reference import Reference
-
-BATCH_SIZE = 64
 
 
 def models(method: str) -> tuple[keras.Model, keras.Model]:
@@ -46,19 +43,12 @@ def with_reference() -> smskd.Distiller:
     return second
 
 
-def run_of(model: keras.Model, x: np.ndarray, y: np.ndarray, metrics: list[str] | None = None) -> Callable[[], object]:
-    """An epoch of training."""
-    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    model.compile(keras.optimizers.SGD(0.001, momentum=0.9), loss, metrics=metrics)
-    return functools.partial(model.fit, x, y, batch_size=BATCH_SIZE, verbose=0)
-
-
 def of_method(method: str, x: np.ndarray, y: np.ndarray, rounds: int) -> dict[str, float]:
     """Measures a method."""
     runs = {
-        "method": run_of(distiller(method, samples=len(x)), x, y),
-        "ideal": run_of(Ideal(distiller(method, samples=len(x))), x, y),
-        "KD": run_of(distiller("KD", of_models=None if method == "SimKD" else method), x, y),
+        "method": epoch_of(distiller(method, samples=len(x)), x, y),
+        "ideal": epoch_of(Ideal(distiller(method, samples=len(x))), x, y),
+        "KD": epoch_of(distiller("KD", of_models=None if method == "SimKD" else method), x, y),
     }
     seconds = take_turns(runs, rounds)
     of_ideal, of_kd = ratio(seconds, "method", "ideal"), ratio(seconds, "method", "KD")
@@ -74,11 +64,11 @@ def of_stages(x: np.ndarray, y: np.ndarray, rounds: int) -> dict[str, dict[str, 
     teacher, student = models("KD")
     joint = smskd.JointDistiller([make(method, teacher, student, len(x), BATCH_SIZE) for method in ("KD", "SP", "AT")])
     runs = {
-        "student alone": run_of(models("KD")[1], x, y),
-        "ideal KD": run_of(Ideal(distiller("KD")), x, y),
-        "KD": run_of(distiller("KD"), x, y),
-        "KD with a reference": run_of(with_reference(), x, y),
-        "KD, SP and AT joined": run_of(joint, x, y),
+        "student alone": epoch_of(models("KD")[1], x, y),
+        "ideal KD": epoch_of(Ideal(distiller("KD")), x, y),
+        "KD": epoch_of(distiller("KD"), x, y),
+        "KD with a reference": epoch_of(with_reference(), x, y),
+        "KD, SP and AT joined": epoch_of(joint, x, y),
     }
     seconds = take_turns(runs, rounds)
     return {
@@ -97,9 +87,7 @@ def main() -> None:
     parser.add_argument("--samples", type=int, default=256)
     parser.add_argument("--methods", nargs="*", default=METHODS)
     options = parser.parse_args()
-    generator = np.random.default_rng(0)
-    x = generator.normal(size=(options.samples, 32, 32, 3)).astype("float32")
-    y = generator.integers(0, 100, options.samples)
+    x, y = noise(options.samples)
     rows = of_stages(x, y, options.rounds)
     save(__file__, rows)
     show("Cost of a step", rows)

@@ -20,6 +20,7 @@ import numpy as np
 import keras_smskd as smskd
 from benchmarks.data import Data, cifar100, cropped_and_flipped
 from benchmarks.models import residual
+from benchmarks.training import label_loss
 from benchmarks.turns import Row, save, show
 from keras_smskd.cache.views import Views
 
@@ -52,7 +53,7 @@ def compiled(model: keras.Model, samples: int, epochs: int) -> keras.Model:
     """Compiles a student, a teacher or a distiller by the field's optimizer, with a learning rate that falls to 0."""
     rate = keras.optimizers.schedules.CosineDecay(0.1, epochs * (samples // BATCH_SIZE))
     optimizer = keras.optimizers.SGD(rate, momentum=0.9, weight_decay=5e-4)
-    model.compile(optimizer, keras.losses.SparseCategoricalCrossentropy(from_logits=True), metrics=["accuracy"])
+    model.compile(optimizer, label_loss(), metrics=["accuracy"])
     return model
 
 

@@ -15,14 +15,14 @@ import resource
 import tempfile
 
 import keras
-import numpy as np
 
 import keras_smskd as smskd
 from benchmarks.models import residual
+from benchmarks.training import BATCH_SIZE, label_loss, noise
 from benchmarks.turns import ratio, save, show, take_turns
 from keras_smskd.reference import Reference
 
-BATCH_SIZE, STAGES = 64, 20
+STAGES = 20
 
 
 def megabytes() -> float:
@@ -49,13 +49,10 @@ def main() -> None:
     parser.add_argument("--samples", type=int, default=1920)
     parser.add_argument("--rounds", type=int, default=9)
     options = parser.parse_args()
-    generator = np.random.default_rng(0)
-    x = generator.normal(size=(options.samples, 32, 32, 3)).astype("float32")
-    y = generator.integers(0, 100, options.samples)
-    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    x, y = noise(options.samples)
     distiller = smskd.KDDistiller(residual(3), residual(1))
     distiller.attach_reference(Reference(distiller.student))
-    distiller.compile("sgd", loss, metrics=["accuracy"])
+    distiller.compile("sgd", label_loss(), metrics=["accuracy"])
     fit = functools.partial(distiller.fit, x, y, batch_size=BATCH_SIZE, verbose=0)
 
     def logged() -> None:
@@ -66,11 +63,11 @@ def main() -> None:
     rows = {"logging": ratio(seconds, "logging", "without")}
     teacher, student = residual(3), residual(1)
     sequence = smskd.SequentialDistiller([smskd.KDDistiller(teacher, student) for _ in range(STAGES)])
-    sequence.compile(keras.optimizers.Adam(), loss)
+    sequence.compile("adam", label_loss())
     sequence.fit(x[:128], y[:128], batch_size=BATCH_SIZE, verbose=0, callbacks=[Memory("stage", rows)])
     alone = residual(1)
     for epoch in range(10):
-        alone.compile("adam", loss)
+        alone.compile("adam", label_loss())
         memory = Memory("alone", rows)
         alone.fit(x[:128], y[:128], initial_epoch=epoch, epochs=epoch + 1, verbose=0, callbacks=[memory])
     rows["student"] = {"megabytes": round(sum(4 * weight.numpy().size for weight in student.weights) / 1e6, 2)}

@@ -178,16 +178,16 @@ class SequentialDistiller(StudentModel):
         self._epochs = self._epochs_of_stages(epochs)
         if self._reference:
             self._reference.check_labels(x, y)
-        history, cache = SequentialHistory(), self._checked_cache(cache)
-        self.history = history
+        self.history = history = SequentialHistory()
+        cache = self._checked_cache(cache)
+        data = {"x": x, "y": y, "batch_size": batch_size, "verbose": verbose, "cache": cache, **kwargs}
         with AcrossStages(callbacks, self) as across:
             for index, stage in enumerate(self.stages):
                 if verbose:
                     print(f"Stage {index + 1}/{len(self.stages)} {stage.name}")
                 if self._reference and self.reference_weights[index]:
                     self._reference.update()
-                data = {"x": x, "y": y, "batch_size": batch_size, "cache": cache, **kwargs}
-                arguments = {"verbose": verbose, "callbacks": across.for_stage(index), **data}
+                arguments = {**data, "callbacks": across.for_stage(index)}
                 history.append(stage.name, self._fit_stage(index, len(history.epoch), arguments))
         return history
 

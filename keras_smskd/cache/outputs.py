@@ -63,10 +63,6 @@ class Outputs:
                 )
         return {name: array.astype(self.dtype) for name, array in arrays.items()}
 
-    def of(self, digests: Sequence[bytes]) -> Rows:
-        """The outputs for samples, all of them known."""
-        return self.table.take(self.located(digests))
-
     def located(self, digests: Sequence[bytes]) -> np.ndarray:
         """Where the outputs for samples are, all of them known."""
         unknown = sum(digest not in self.table.rows for digest in digests)

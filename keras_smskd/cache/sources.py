@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import keras
+import numpy as np
 
 from keras_smskd.cache.digests import digests_of, in_numpy
 from keras_smskd.cache.outputs import Outputs
@@ -49,7 +50,7 @@ class Arrays:
     def joined(self, outputs: Sequence[Outputs], attach: Attach) -> dict[str, Any]:
         """The arguments of `fit` for the arrays with outputs among them."""
         self.inputs = None
-        return {"x": attach(self.x, merged(outputs, self.digests))}
+        return {"x": attach(self.x, known_at(outputs, located(outputs, self.digests)))}
 
 
 class Batches:
@@ -107,7 +108,7 @@ class Batches:
         """A batch with the outputs for its samples."""
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(batch)
         try:
-            rows = merged(outputs, digests_of(in_numpy(self.detach(x))))
+            rows = known_at(outputs, located(outputs, digests_of(in_numpy(self.detach(x)))))
         except ValueError as error:
             self.error = error
             raise
@@ -159,6 +160,11 @@ class JoinedDataset(keras.utils.PyDataset):
         self.dataset.on_epoch_end()
 
 
-def merged(outputs: Sequence[Outputs], digests: list[bytes]) -> Rows:
-    """What all outputs are for samples."""
-    return {name: array for each in outputs for name, array in each.of(digests).items()}
+def located(outputs: Sequence[Outputs], digests: Sequence[bytes]) -> list[np.ndarray]:
+    """Where each of some outputs has what is known of samples."""
+    return [each.located(digests) for each in outputs]
+
+
+def known_at(outputs: Sequence[Outputs], places: Sequence[np.ndarray]) -> Rows:
+    """What some outputs know, each of the samples at its places."""
+    return {name: rows for each, at in zip(outputs, places, strict=True) for name, rows in each.table.take(at).items()}

@@ -10,7 +10,7 @@ import numpy as np
 from keras_smskd import checks
 from keras_smskd.cache.digests import digests_of, in_numpy
 from keras_smskd.cache.outputs import Outputs
-from keras_smskd.cache.sources import Attach, Batches, Detach, Known
+from keras_smskd.cache.sources import Attach, Batches, Detach, Known, known_at, located
 
 CHUNK = 128
 """How many samples are augmented at a time. Their views depend on it, so it never changes."""
@@ -117,7 +117,7 @@ class ViewedArrays(Batches):
     def view(self, view: int, part: int) -> Any:
         """A view of the inputs, the same as before, for which one part of it stands."""
         inputs = self.views.whole(self.inputs, view)
-        start = part * CHUNK % self.samples // CHUNK * CHUNK
+        start = part % math.ceil(self.samples / CHUNK) * CHUNK
         again = digests_of(keras.tree.map_structure(lambda array: array[start : start + CHUNK], inputs))
         if again != self.digests[view][start : start + CHUNK]:
             raise ValueError(
@@ -158,8 +158,8 @@ class ViewedDataset(keras.utils.PyDataset):
             self.rows = np.random.permutation(self.source.samples)  # Of the seed that `set_random_seed` sets.
         if self.view != epoch % self.source.views.count:
             self.view = epoch % self.source.views.count
-            self.inputs = self.source.view(self.view, part=epoch)
-            self.located = [outputs.located(self.source.digests[self.view]) for outputs in self.outputs]
+            self.inputs = self.source.view(self.view, part=epoch // self.source.views.count)
+            self.located = located(self.outputs, self.source.digests[self.view])
 
     def __len__(self) -> int:
         return math.ceil(self.source.samples / self.batch_size)
@@ -168,8 +168,5 @@ class ViewedDataset(keras.utils.PyDataset):
         rows = self.rows[index * self.batch_size : (index + 1) * self.batch_size]
         arrays = {**self.source.arrays, "inputs": self.inputs, "located": self.located}
         batch = keras.tree.map_structure(lambda array: array[rows], arrays)
-        located, inputs = batch.pop("located"), batch.pop("inputs")
-        known = {}
-        for outputs, places in zip(self.outputs, located, strict=True):
-            known.update(outputs.table.take(places))
+        known, inputs = known_at(self.outputs, batch.pop("located")), batch.pop("inputs")
         return keras.utils.pack_x_y_sample_weight(self.attach(batch.pop("x"), known, inputs), **batch)

@@ -23,8 +23,8 @@ def rkd_loss(
 ) -> Tensor:
     """Difference of the distances and angles within a batch, of each sample, `(batch,)`; see `RKDDistiller`."""
     teacher, student = flatten(teacher), flatten(student)
-    compare = _angles_one_by_one if one_by_one and angle_weight else _angles_at_once if angle_weight else _no_angles
-    of_teacher, of_student, angle = compare(teacher, student)
+    with_angles = _angles_one_by_one if one_by_one else _angles_at_once
+    of_teacher, of_student, angle = (with_angles if angle_weight else _no_angles)(teacher, student)
     loss = angle_weight * angle
     if distance_weight:
         distance = huber(_distances(of_student, squared) - _distances(of_teacher, squared))

@@ -1,6 +1,7 @@
 """The step that a distiller is measured against: the necessary forward passes, the maths of the loss, the update."""
 
 import functools
+import types
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -33,6 +34,9 @@ class Ideal(keras.Model):
         self._student_features = features_of(distiller.student, of_student)
         self._cross_entropy = label_loss()
         self._weights = float(distiller.label_weight.numpy()), float(distiller.distillation_weight.numpy())
+        trained = distiller.trainable_variables
+        others = [variable for variable in self.variables if all(variable is not other for other in trained)]
+        self._kept = types.SimpleNamespace(trained=trained, others=others)  # Where Keras does not track them again.
         self.built = True
 
     def call(self, x: Any, training: bool | None = None) -> Any:
@@ -71,18 +75,17 @@ class Ideal(keras.Model):
     @property
     def trainable_variables(self) -> list[Any]:
         """The variables of the student and of the method."""
-        return self.distiller.trainable_variables
+        return self._kept.trained
 
     @property
     def trainable_weights(self) -> list[Any]:
         """The same."""
-        return self.trainable_variables
+        return self._kept.trained
 
     @property
     def non_trainable_variables(self) -> list[Any]:
         """All others."""
-        trained = {id(variable) for variable in self.trainable_variables}
-        return [variable for variable in self.variables if id(variable) not in trained]
+        return self._kept.others
 
 
 def features_of(model: keras.Model, paths: Sequence[str]) -> Callable[..., dict[str, Tensor]]:

@@ -46,6 +46,14 @@ def test_parts_of_the_data_are_augmented_apart():
     assert np.abs(view[:CHUNK] - view[CHUNK:]).max() > 0.01
 
 
+def test_a_layer_may_compute_in_bfloat16():
+    rescaling = keras.layers.Rescaling(1.0, dtype="mixed_bfloat16")
+    view = Views(1, rescaling, 0).whole(X, 0)
+    assert view.dtype == "float32"
+    np.testing.assert_array_equal(view, keras.ops.convert_to_numpy(keras.ops.cast(rescaling(X), "float32")))
+    assert 1e-4 < np.abs(view - X).max() < 2**-8 * np.abs(X).max()
+
+
 class InViews(keras.utils.PyDataset):
     """The batches of a run without cache on the same views, in order."""
 

@@ -133,6 +133,7 @@ class Distiller(KeptArguments, Caching):
                 `loss_weights` is given.
         """
         checks.check_compile(loss, loss_weights, label_weight=float(self.label_weight.numpy()))
+        self._freeze()
         super().compile(optimizer=optimizer, loss=loss, metrics=metrics, **kwargs)
         self._label_loss = None if loss is None else as_loss(loss)
 

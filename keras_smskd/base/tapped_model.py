@@ -63,6 +63,7 @@ class TappedModel(StudentModel):
         self.classes = model_checks.check_classifiers(*self._teachers.extractors, self._student_features)
         self.shape_pairs = self._shape_pairs()
         self._mode: str | None = None
+        self._freeze()
 
     @property
     def method(self) -> str:
@@ -123,12 +124,17 @@ class TappedModel(StudentModel):
     @property
     def losses(self) -> list[Any]:
         """The losses that the layers add, but for those of frozen models."""
-        of_frozen = [loss for model in self._frozen_models for loss in model.losses]
-        return [loss for loss in super().losses if all(loss is not other for other in of_frozen)]
+        losses = super().losses
+        of_frozen = {id(loss) for model in self._frozen_models for loss in model.losses} if losses else set()
+        return [loss for loss in losses if id(loss) not in of_frozen]
 
     @property
     def _frozen_models(self) -> Sequence[keras.Model]:
         return self.teachers
+
+    def _freeze(self) -> None:
+        """Notes the variables that never train, whatever their flags say, since every step asks for the others."""
+        self._frozen = frozenset(id(variable) for model in self._frozen_models for variable in model.variables)
 
     def _views_of(self, x: Any, extract: Callable[[Any], list[Features]]) -> list[Features]:
         """The features of a batch; with several views those of all of them too, from the same forward pass."""
@@ -180,9 +186,8 @@ class TappedModel(StudentModel):
 
     @property
     def trainable_variables(self) -> list[Any]:
-        """The variables of student and projectors; teacher and reference never train, whatever their flags say."""
-        frozen = {id(variable) for teacher in self.teachers for variable in teacher.variables}
-        return [variable for variable in super().trainable_variables if id(variable) not in frozen]
+        """The variables of student and projectors; teacher and reference never train."""
+        return [variable for variable in super().trainable_variables if id(variable) not in self._frozen]
 
     @property
     def non_trainable_variables(self) -> list[Any]:

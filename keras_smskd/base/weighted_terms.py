@@ -38,6 +38,8 @@ class WeightedTerms(TappedModel):
     first_epoch = 0
     """Keras's number of the epoch with which the stage begins."""
 
+    _reference: Reference | None = None
+
     def _add_terms(self, label_weight: float | None, distillation_weight: float | None, warmup_epochs: float) -> None:
         weight = self.default_distillation_weight if distillation_weight is None else distillation_weight
         self.distillation_weight = weight
@@ -47,7 +49,6 @@ class WeightedTerms(TappedModel):
         self.epoch = scalar(self, "epoch")
         self.tcp = Histogram(name="tcp")
         self.sample_reference_weight = Histogram(name="sample_reference_weight")
-        self._reference: Reference | None = None
         self._terms = {term: keras.metrics.Mean(name=term) for term in TERMS}
         self._label_loss: keras.losses.Loss | None = None
         self._mean = MeanLoss()

@@ -158,15 +158,15 @@ class ViewedDataset(keras.utils.PyDataset):
             self.rows = np.random.permutation(self.source.samples)  # Of the seed that `set_random_seed` sets.
         if self.view != epoch % self.source.views.count:
             self.view = epoch % self.source.views.count
-            self.inputs = self.source.view(self.view, part=epoch // self.source.views.count)
-            self.located = located(self.outputs, self.source.digests[self.view])
+            inputs = self.source.view(self.view, part=epoch // self.source.views.count)
+            places = located(self.outputs, self.source.digests[self.view])
+            self.arrays = {**self.source.arrays, "inputs": inputs, "places": places}
 
     def __len__(self) -> int:
         return math.ceil(self.source.samples / self.batch_size)
 
     def __getitem__(self, index: int) -> Any:
         rows = self.rows[index * self.batch_size : (index + 1) * self.batch_size]
-        arrays = {**self.source.arrays, "inputs": self.inputs, "located": self.located}
-        batch = keras.tree.map_structure(lambda array: array[rows], arrays)
-        known, inputs = known_at(self.outputs, batch.pop("located")), batch.pop("inputs")
+        batch = keras.tree.map_structure(lambda array: array[rows], self.arrays)
+        known, inputs = known_at(self.outputs, batch.pop("places")), batch.pop("inputs")
         return keras.utils.pack_x_y_sample_weight(self.attach(batch.pop("x"), known, inputs), **batch)

@@ -40,7 +40,7 @@ setup(
     packages=find_packages(include=["keras_smskd", "keras_smskd.*"]),
     package_data={"keras_smskd": ["py.typed"]},
     python_requires=">=3.10",
-    install_requires=["keras>=3.8", "numpy>=1.26", "rich"],
+    install_requires=["keras>=3.8", "numpy>=1.26", "filelock>=3.12", "rich"],
     extras_require=EXTRAS,
     classifiers=[
         "Development Status :: 4 - Beta",

@@ -29,9 +29,9 @@ class SequentialHistory(keras.callbacks.History):
         self.epoch: list[int] = []
         self.stages: list[StageRecord] = []
 
-    def append(self, name: str, history: keras.callbacks.History) -> None:
-        """Adds the history of one stage."""
-        self.stages.append(StageRecord(name, list(history.epoch), dict(history.history)))
+    def append(self, stage: StageRecord) -> None:
+        """Adds the record of one stage."""
+        self.stages.append(stage)
         self.epoch = [epoch for stage in self.stages for epoch in stage.epoch]
         names = {log: None for stage in self.stages for log in stage.history}
         self.history = {log: [value for stage in self.stages for value in _values(stage, log)] for log in names}

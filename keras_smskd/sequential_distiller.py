@@ -7,10 +7,11 @@ from typing import Any
 import keras
 
 from keras_smskd import checks, model_checks
+from keras_smskd.backup import Backup, Run, description
 from keras_smskd.cache import Cache, as_cache
 from keras_smskd.callbacks.across_stages import AcrossStages
 from keras_smskd.distillers import Distiller
-from keras_smskd.history import SequentialHistory
+from keras_smskd.history import SequentialHistory, StageRecord
 from keras_smskd.plan import Plan, describe, table
 from keras_smskd.reference import Reference, Weighting, get_weighting
 from keras_smskd.stage import Stage
@@ -148,6 +149,9 @@ class SequentialDistiller(StudentModel):
         callbacks: Any = None,
         *,
         cache: Any = None,
+        seed: int | None = None,
+        backup_dir: Any = None,
+        resume: bool | str = True,
         **kwargs: Any,
     ) -> SequentialHistory:
         """Trains the student through all stages, with the arguments and data sources of `keras.Model.fit`.
@@ -165,13 +169,21 @@ class SequentialDistiller(StudentModel):
                 `EarlyStopping` ends a stage, and `ModelCheckpoint` with one file holds the best of the last stage.
             cache: True, a directory or a `Cache`: what the teachers output is computed once, before the first stage,
                 what the reference outputs at the start of each stage, and fed with the batches.
+            seed: Makes the run repeat itself: in every epoch the order of arrays and the global random generators of
+                Python, NumPy and the backend come from it.
+            backup_dir: Directory that keeps the run: the same script, started again after any end of its process, goes
+                on with the first epoch that was not finished, to the same student. Without `seed` one is drawn.
+            resume: True to go on with what `backup_dir` holds, if it is of the same run; `"force"` to go on with that
+                of another one; False to begin anew.
             **kwargs: Further arguments of `keras.Model.fit`, all but `initial_epoch`.
 
         Returns:
             One history of all epochs, whose `stages` say which belong to which stage.
 
         Raises:
-            ValueError: As `Distiller.fit` does, if `epochs` is out of range, or without `compile` before.
+            ValueError: As `Distiller.fit` does, if `epochs` is out of range, without `compile` before, or if
+                `backup_dir` holds another run.
+            RuntimeError: If another process uses `backup_dir`.
         """
         if not self.compiled:
             raise ValueError("You must call `compile()` before calling `fit()`.")
@@ -181,23 +193,36 @@ class SequentialDistiller(StudentModel):
         self.history = history = SequentialHistory()
         cache = self._checked_cache(cache)
         data = {"x": x, "y": y, "batch_size": batch_size, "verbose": verbose, "cache": cache, **kwargs}
-        with AcrossStages(callbacks, self) as across:
-            for index, stage in enumerate(self.stages):
-                if verbose:
-                    print(f"Stage {index + 1}/{len(self.stages)} {stage.name}")
-                if self._reference and self.reference_weights[index]:
-                    self._reference.update()
-                arguments = {**data, "callbacks": across.for_stage(index)}
-                history.append(stage.name, self._fit_stage(index, len(history.epoch), arguments))
+        with AcrossStages(callbacks, self) as across, self._run(data, callbacks, seed, backup_dir, resume) as run:
+            for record in run.records:
+                history.append(record)
+            for index in range(run.stage, len(self.stages)):
+                history.append(self._fit_stage(index, len(history.epoch), run, across, data))
         return history
 
-    def _fit_stage(self, index: int, done: int, arguments: dict[str, Any]) -> keras.callbacks.History:
+    def _run(self, data: dict[str, Any], callbacks: Any, seed: int | None, directory: Any, resume: Any) -> Run:
+        """The run, kept in a directory if there is one."""
+        if directory is None:
+            return Run(seed)
+        return Backup(directory, self, description(self, data, callbacks, seed), resume, data["verbose"])
+
+    def _fit_stage(self, index: int, done: int, run: Run, across: AcrossStages, data: dict[str, Any]) -> StageRecord:
         """Trains a stage, and lets go of its compiled step and of what its optimizer remembers of every weight."""
+        stage = self.stages[index]
+        if data["verbose"]:
+            print(f"Stage {index + 1}/{len(self.stages)} {stage.name}")
+        if self._reference and self.reference_weights[index]:
+            self._reference.update()
         distiller = self._compile_stage(index)
         distiller.first_epoch = done
-        history = distiller.fit(initial_epoch=done, epochs=done + self._epochs[index], **arguments)
+        callbacks = across.for_stage(index, goes_on=run.goes_on)
+        stage_run = run.begin_stage(stage.name, distiller, callbacks)
+        left = stage_run.left(range(done, done + self._epochs[index]))
+        arguments = {**data, "callbacks": [*callbacks, stage_run], "seed": run.seed}
+        distiller.fit(initial_epoch=left.start, epochs=left.stop, **arguments)
         self._compile_stage(index)
-        return history
+        run.end_stage(stage_run.record)
+        return stage_run.record
 
     def _checked_cache(self, cache: Any) -> Cache | None:
         """The cache, if all stages can take it."""

@@ -1,8 +1,13 @@
-"""Keeps JAX from optimising what runs once, and prints the tally of parity cases at the end of a run that had them."""
+"""Keeps JAX from optimising what runs once and from compiling the same twice; prints the tally of parity cases."""
 
 import os
+import tempfile
 
 os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
+if "JAX_COMPILATION_CACHE_DIR" not in os.environ:  # Not in a worker of this process, which shares what is compiled.
+    compiled = tempfile.TemporaryDirectory()
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = compiled.name
+    os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
 
 from tests import parity  # noqa: E402
 

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 import keras_smskd as smskd
-from keras_smskd.cache.digests import digests_of, in_numpy
+from keras_smskd.arrays import in_numpy
+from keras_smskd.cache.digests import digests_of
 from tests.models import assert_same_weights, convolutional, images, label_loss, weights_of
 
 SAMPLES, BATCH_SIZE = 22, 8
@@ -241,7 +242,7 @@ def test_content_is_more_than_bytes():
     inputs = [*arrays, [np.ones((2, 2)), np.ones((2, 1))], [np.ones((2, 1)), np.ones((2, 2))]]
     assert len({digests_of(x)[0] for x in inputs}) == len(inputs)
     assert all(len(set(digests_of(x))) == 1 for x in inputs)
-    with pytest.raises(TypeError, match="`cache` needs inputs that are numbers. Received: an array of dtype=object"):
+    with pytest.raises(TypeError, match="`cache` and `seed` need data that are numbers. Received: .*dtype=object"):
         in_numpy(np.array(["a", 1], dtype=object))
 
 

@@ -10,6 +10,7 @@ from keras_smskd.base.arguments import KeptArguments
 from keras_smskd.base.caching import Caching
 from keras_smskd.base.data_check import DataCheck
 from keras_smskd.base.epoch_counter import EpochCounter, in_front
+from keras_smskd.base.repeatable import repeatable
 from keras_smskd.features import Features
 from keras_smskd.losses import as_loss
 
@@ -147,6 +148,7 @@ class Distiller(KeptArguments, Caching):
         callbacks: Any = None,
         *,
         cache: Any = None,
+        seed: int | None = None,
         **kwargs: Any,
     ) -> keras.callbacks.History:
         """Trains the student, as `keras.Model.fit` does, with all of its arguments and data sources.
@@ -160,6 +162,8 @@ class Distiller(KeptArguments, Caching):
             callbacks: List of callbacks.
             cache: True, a directory or a `Cache`: what the teachers output is computed once, before the first epoch,
                 and fed with the batches.
+            seed: Makes training repeat itself: in every epoch the order of arrays and the global random generators of
+                Python, NumPy and the backend come from it.
             **kwargs: Further arguments of `keras.Model.fit`.
 
         Returns:
@@ -175,7 +179,7 @@ class Distiller(KeptArguments, Caching):
         arguments = {"epochs": epochs, "verbose": verbose, "callbacks": callbacks, **kwargs}
         arguments.update(x=self._with_index(x), y=y, batch_size=batch_size)
         with self._with_knowledge(cache, arguments) as arguments:
-            return super().fit(**arguments)
+            return super().fit(**(arguments if seed is None else repeatable(arguments, seed)))
 
     def train_on_batch(self, x: Any, y: Any = None, *args: Any, **kwargs: Any) -> Any:
         """Trains on one batch, as `keras.Model.train_on_batch` does."""

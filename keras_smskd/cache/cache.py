@@ -8,6 +8,7 @@ from typing import Any
 
 import keras
 
+from keras_smskd.arrays import are_arrays
 from keras_smskd.cache.digests import fingerprint
 from keras_smskd.cache.outputs import Outputs
 from keras_smskd.cache.segments import FileSegment, MemorySegment, Rows
@@ -78,7 +79,7 @@ class Cache:
     def source_of(self, arguments: dict[str, Any], detach: Detach) -> Arrays | Batches:
         """The source that the arguments of `fit` name."""
         x, batch_size = arguments["x"], arguments["batch_size"] or 32
-        is_arrays = not isinstance(x, keras.utils.PyDataset) and all(hasattr(a, "shape") for a in keras.tree.flatten(x))
+        is_arrays = are_arrays(x)
         if self.views and is_arrays:
             return ViewedArrays(arguments, self.views, detach)
         if self.views:

@@ -5,24 +5,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import keras
-import numpy as np
 
 SIZE = 16
 """Bytes of a sample's digest."""
-
-
-def in_numpy(x: Any) -> Any:
-    """A batch, or whole arrays, in NumPy, which has no bfloat16: float32 holds the same numbers."""
-
-    def array(x: Any) -> np.ndarray:
-        if "bfloat16" in str(x.dtype):
-            x = keras.ops.cast(x, "float32")
-        x = np.ascontiguousarray(keras.ops.convert_to_numpy(x) if keras.ops.is_tensor(x) else x)
-        if x.dtype.kind not in "biuf":
-            raise TypeError(f"`cache` needs inputs that are numbers. Received: an array of dtype={x.dtype}.")
-        return x
-
-    return keras.tree.map_structure(array, x)
 
 
 def digests_of(x: Any) -> list[bytes]:

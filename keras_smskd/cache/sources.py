@@ -8,7 +8,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_smskd.cache.digests import digests_of, in_numpy
+from keras_smskd.arrays import in_numpy
+from keras_smskd.cache.digests import digests_of
 from keras_smskd.cache.outputs import Outputs
 from keras_smskd.cache.segments import Rows
 

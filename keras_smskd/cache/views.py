@@ -8,7 +8,8 @@ import keras
 import numpy as np
 
 from keras_smskd import checks
-from keras_smskd.cache.digests import digests_of, in_numpy
+from keras_smskd.arrays import OrderedArrays, arrays_of, in_numpy
+from keras_smskd.cache.digests import digests_of
 from keras_smskd.cache.outputs import Outputs
 from keras_smskd.cache.sources import Attach, Batches, Detach, Known, known_at, located
 
@@ -92,14 +93,8 @@ class ViewedArrays(Batches):
         self.arguments = arguments
         self.views = views
         self.inputs = in_numpy(detach(arguments["x"]))
-        with_samples = {name: arguments.get(name) for name in ("x", "y", "sample_weight")}
-        self.arrays = {name: in_numpy(array) for name, array in with_samples.items() if array is not None}
-        self.samples = len(keras.tree.flatten(self.inputs)[0])
-        sizes = {name: {len(leaf) for leaf in keras.tree.flatten(array)} for name, array in self.arrays.items()}
-        if any(size != {self.samples} for size in sizes.values()):
-            raise ValueError(
-                f"`x`, `y` and `sample_weight` must have as many samples as one another. Received: {sizes}"
-            )
+        self.arrays = arrays_of(arguments)
+        self.samples = len(keras.tree.flatten(self.arrays)[0])
         self.digests: list[list[bytes]] = []
 
     def __len__(self) -> int:
@@ -129,11 +124,11 @@ class ViewedArrays(Batches):
     def joined(self, outputs: Sequence[Outputs], attach: Attach) -> dict[str, Any]:
         """The arguments of `fit` for batches of views with outputs in them."""
         dataset = ViewedDataset(self, outputs, attach)
-        self.callbacks = [keras.callbacks.LambdaCallback(on_epoch_begin=lambda epoch, logs: dataset.begin(epoch))]
+        self.callbacks = [keras.callbacks.LambdaCallback(on_epoch_begin=dataset.begin)]
         return {"x": dataset, "y": None, "sample_weight": None, "batch_size": None, "shuffle": False}
 
 
-class ViewedDataset(keras.utils.PyDataset):
+class ViewedDataset(OrderedArrays):
     """The batches of an epoch, from one view of the arrays.
 
     Args:
@@ -143,30 +138,22 @@ class ViewedDataset(keras.utils.PyDataset):
     """
 
     def __init__(self, source: ViewedArrays, outputs: Sequence[Outputs], attach: Attach) -> None:
-        super().__init__()
         arguments = source.arguments
+        super().__init__(source.arrays, arguments.get("batch_size"), arguments.get("shuffle", True))
         self.source, self.outputs, self.attach = source, outputs, attach
-        self.batch_size = arguments.get("batch_size") or 32
-        self.shuffle = arguments.get("shuffle", True)
-        self.rows = np.arange(source.samples)
         self.view = -1
         self.begin(arguments.get("initial_epoch", 0))
 
-    def begin(self, epoch: int) -> None:
+    def begin(self, epoch: int, logs: Any = None) -> None:
         """Takes the view of an epoch, and the samples in another order."""
-        if self.shuffle:
-            self.rows = np.random.permutation(self.source.samples)  # Of the seed that `set_random_seed` sets.
+        super().begin(epoch)
         if self.view != epoch % self.source.views.count:
             self.view = epoch % self.source.views.count
             inputs = self.source.view(self.view, part=epoch // self.source.views.count)
             places = located(self.outputs, self.source.digests[self.view])
             self.arrays = {**self.source.arrays, "inputs": inputs, "places": places}
 
-    def __len__(self) -> int:
-        return math.ceil(self.source.samples / self.batch_size)
-
-    def __getitem__(self, index: int) -> Any:
-        rows = self.rows[index * self.batch_size : (index + 1) * self.batch_size]
-        batch = keras.tree.map_structure(lambda array: array[rows], self.arrays)
-        known, inputs = known_at(self.outputs, batch.pop("places")), batch.pop("inputs")
-        return keras.utils.pack_x_y_sample_weight(self.attach(batch.pop("x"), known, inputs), **batch)
+    def batch(self, arrays: dict[str, Any]) -> Any:
+        """A batch of the view, with what is known of it."""
+        known, inputs = known_at(self.outputs, arrays.pop("places")), arrays.pop("inputs")
+        return keras.utils.pack_x_y_sample_weight(self.attach(arrays.pop("x"), known, inputs), **arrays)

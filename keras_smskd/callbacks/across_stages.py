@@ -35,17 +35,17 @@ class AcrossStages:
     def __exit__(self, *error: Any) -> None:
         self._notify("on_sequence_end")
 
-    def for_stage(self, index: int) -> list[keras.callbacks.Callback]:
-        """The callbacks of one stage: the run's, then the stage's own, all as new."""
+    def for_stage(self, index: int, goes_on: bool = False) -> list[keras.callbacks.Callback]:
+        """The callbacks of one stage: the run's, then the stage's own, all as new.
+
+        Args:
+            index: Which stage, from 0.
+            goes_on: Whether an earlier process had begun the run.
+        """
         own = self.sequence.stages[index].callbacks
         for callback in [*self.callbacks, *own]:
             _forget(callback)
-        return [*(self._wrapped(callback, index) for callback in self.callbacks), *own]
-
-    def _wrapped(self, callback: keras.callbacks.Callback, index: int) -> keras.callbacks.Callback:
-        if isinstance(callback, keras.callbacks.CSVLogger):
-            return OneTable(callback, append=callback.append or index > 0)
-        return callback
+        return [*(_wrapped(callback, goes_on or index > 0) for callback in self.callbacks), *own]
 
     def _notify(self, hook: str, *arguments: Any) -> None:
         for callback in self.callbacks:
@@ -55,13 +55,15 @@ class AcrossStages:
 class OneTable(keras.callbacks.Callback):
     """Lets a `CSVLogger` write one table for all stages: it goes on where the last stage stopped, with one header.
 
-    Columns that only later stages have are there from the start, as "NA".
+    Columns that only later stages have are there from the start, as "NA". An epoch that is trained again, because the
+    process before ended in it, has one row.
     """
 
     def __init__(self, logger: keras.callbacks.CSVLogger, append: bool) -> None:
         super().__init__()
         self.logger = logger
         self.append = append
+        self.size: int | None = None
 
     def set_model(self, model: keras.Model) -> None:
         self.logger.set_model(model)
@@ -73,13 +75,25 @@ class OneTable(keras.callbacks.Callback):
             self.logger.keys, self.logger.append_header = None, True
         self.logger.on_train_begin(logs)
         self.logger.append = of_user
+        self.size = self.logger.csv_file.tell()
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        self.logger.csv_file.truncate(self.size)
+        self.logger.append_header = self.logger.append_header or not self.size
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         absent = dict.fromkeys([*REFERENCE_TERMS, "reference_weight"], "NA")
         self.logger.on_epoch_end(epoch, {**absent, **(logs or {})})
+        self.size = self.logger.csv_file.tell()
 
     def on_train_end(self, logs: Any = None) -> None:
         self.logger.on_train_end(logs)
+
+
+def _wrapped(callback: keras.callbacks.Callback, append: bool) -> keras.callbacks.Callback:
+    if isinstance(callback, keras.callbacks.CSVLogger):
+        return OneTable(callback, append or callback.append)
+    return callback
 
 
 def _forget(callback: keras.callbacks.Callback) -> None:
@@ -95,5 +109,5 @@ def _check(callback: Any) -> None:
     if isinstance(callback, keras.callbacks.BackupAndRestore):
         raise ValueError(
             "`callbacks` must not hold `keras.callbacks.BackupAndRestore`: it restores one `fit`, not a sequence, and "
-            "would start the wrong stage at the wrong epoch. Save the student with `ModelCheckpoint` instead."
+            "would start the wrong stage at the wrong epoch. Use `fit(backup_dir=...)` instead."
         )

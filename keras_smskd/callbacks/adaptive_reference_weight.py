@@ -68,7 +68,7 @@ class AdaptiveReferenceWeight(EpochHistograms):
         if self.target > 1:
             raise ValueError(f"`target` must be from 0 to 1. Received: target={target!r}")
         self.distributions: dict[int, np.ndarray] = {}
-        self._epochs: range | None = None
+        self._first_epoch: int | None = None
 
     def weight_at(self, progress: float, start: float) -> float:
         """The scheduled weight at `progress`, 0 in the first epoch of the stage and 1 in the last one."""
@@ -79,19 +79,19 @@ class AdaptiveReferenceWeight(EpochHistograms):
         return start
 
     def on_train_begin(self, logs: Any = None) -> None:
-        self._epochs = None
+        self._first_epoch = None
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         super().on_epoch_begin(epoch, logs)
         model = self.model
         if getattr(model, "reference", None) is None:
             return
-        is_first = self._epochs is None
-        if self._epochs is None:
-            self._epochs = range(epoch, self.params["epochs"])
+        is_first = self._first_epoch is None
+        if self._first_epoch is None:
+            self._first_epoch = epoch
             self._start = float(model.reference_weight.numpy()) if self.start is None else self.start
         if is_first or self.schedule != "adaptive":
-            progress = self._epochs.index(epoch) / max(len(self._epochs) - 1, 1)
+            progress = (epoch - self._first_epoch) / max(self.params["epochs"] - 1 - self._first_epoch, 1)
             model.reference_weight = self.weight_at(progress, self._start)
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:

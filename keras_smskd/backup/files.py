@@ -1,0 +1,50 @@
+"""Files that are written whole or not at all."""
+
+import os
+import pathlib
+from collections.abc import Callable
+from typing import IO, Any
+
+
+def write(file: pathlib.Path, content: Callable[[IO[bytes]], Any]) -> None:
+    """Writes a file. Killed at any moment, or without room on the disk, the file that was there before stands.
+
+    Args:
+        file: The file.
+        content: Writes the content into a stream.
+
+    Raises:
+        OSError: If it cannot be written, naming file and reason.
+    """
+    part = file.with_name(f".{file.name}.part")
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with part.open("wb") as stream:
+            content(stream)
+            stream.flush()
+            os.fsync(stream.fileno())
+        part.replace(file)
+        _sync_names(file.parent)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise OSError(
+            error.errno,
+            f"`backup_dir` cannot be written ({error.strerror}). What it held before stands: once it can be written, "
+            "start the same script again to go on",
+            str(file),
+        ) from error
+
+
+def write_text(file: pathlib.Path, text: str) -> None:
+    """Writes a text."""
+    write(file, lambda stream: stream.write(text.encode()))
+
+
+def _sync_names(directory: pathlib.Path) -> None:
+    """Brings the names in a directory to the disk, where the system can do that."""
+    if os.name == "posix":
+        descriptor = os.open(directory, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

@@ -1,0 +1,51 @@
+"""All that training changes in a sequence, as arrays."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+
+from keras_smskd.arrays import in_numpy
+from keras_smskd.backup.plain import Arrays
+
+
+def of_models(sequence: Any) -> list[Any]:
+    """The variables of student, reference and distillers, random seeds among them; those of teachers never change."""
+    distillers = [stage.distiller for stage in sequence.stages]
+    models = [sequence.student, *([sequence.reference] if sequence.reference else []), *distillers]
+    of_teachers = {id(variable) for each in distillers for teacher in each.teachers for variable in teacher.variables}
+    found = {id(variable): variable for model in models for variable in model.variables}
+    return [variable for key, variable in found.items() if key not in of_teachers]
+
+
+def of_optimizer(distiller: Any) -> list[Any]:
+    """The variables of a distiller's optimizer, which is built for them."""
+    if not distiller.optimizer.built:
+        distiller.optimizer.build(distiller.trainable_variables)
+    return list(distiller.optimizer.variables)
+
+
+def values(variables: Sequence[Any], prefix: str) -> Arrays:
+    """The values of variables."""
+    return {f"{prefix}/{index}": in_numpy(variable.value) for index, variable in enumerate(variables)}
+
+
+def restore(variables: Sequence[Any], arrays: Arrays, prefix: str) -> None:
+    """Gives variables the values that they had."""
+    saved = [array for name, array in arrays.items() if name.startswith(f"{prefix}/")]
+    shapes, expected = [array.shape for array in saved], [tuple(variable.shape) for variable in variables]
+    if shapes != expected:
+        raise ValueError(
+            f"The checkpoint holds other variables ({prefix}) than the models of this script have. Received: "
+            f"{len(shapes)} of shapes {_first(shapes, expected)}, where {len(expected)} are needed."
+        )
+    for variable, array in zip(variables, saved, strict=True):
+        variable.assign(keras.ops.convert_to_tensor(array, dtype=variable.dtype))
+
+
+def _first(shapes: Sequence[tuple[int, ...]], expected: Sequence[tuple[int, ...]]) -> str:
+    """The first shape that differs."""
+    for index, (a, b) in enumerate(zip(shapes, expected, strict=False)):
+        if a != b:
+            return f"{a}, not {b}, at {index}"
+    return "that agree as far as they go"

@@ -182,8 +182,10 @@ def draw() -> None:
         axis.set(xlabel=label, ylabel="step / student alone", ylim=(0, None))
         if question in ("batch size", "classes"):
             axis.set_xscale("log", base=2 if question == "batch size" else 10)
-        axis.legend(fontsize=7)
+        if question != "batch size":
+            axis.legend(fontsize=7)
     axes.flat[-1].axis("off")
+    axes.flat[-1].legend(*axes.flat[0].get_legend_handles_labels(), title="Batch sizes", fontsize=8, loc="upper left")
     figure.savefig(PLOT, dpi=90)
 
 

@@ -1,6 +1,5 @@
-"""Arrays that are trained on: in NumPy, and in batches of an order that is known."""
+"""Arrays that are trained on, in NumPy."""
 
-import math
 from typing import Any
 
 import keras
@@ -35,35 +34,3 @@ def arrays_of(arguments: dict[str, Any]) -> dict[str, Any]:
     if len(set.union(*sizes.values())) > 1:
         raise ValueError(f"`x`, `y` and `sample_weight` must have as many samples as one another. Received: {sizes}")
     return arrays
-
-
-class OrderedArrays(keras.utils.PyDataset):
-    """Batches of arrays, shuffled when an epoch begins by NumPy's global generator, which `set_random_seed` seeds.
-
-    Args:
-        arrays: The arrays by name, each with an axis of samples.
-        batch_size: Samples of a batch; None for Keras's 32.
-        shuffle: Whether to take the samples in another order in every epoch.
-    """
-
-    def __init__(self, arrays: dict[str, Any], batch_size: int | None, shuffle: bool) -> None:
-        super().__init__()
-        self.arrays, self.batch_size, self.shuffle = arrays, batch_size or 32, shuffle
-        self.samples = len(keras.tree.flatten(arrays)[0])
-        self.rows = np.arange(self.samples)
-
-    def begin(self, epoch: int, logs: Any = None) -> None:
-        """Draws the order of an epoch."""
-        if self.shuffle:
-            self.rows = np.random.permutation(self.samples)
-
-    def __len__(self) -> int:
-        return math.ceil(self.samples / self.batch_size)
-
-    def __getitem__(self, index: int) -> Any:
-        rows = self.rows[index * self.batch_size : (index + 1) * self.batch_size]
-        return self.batch(keras.tree.map_structure(lambda array: array[rows], self.arrays))
-
-    def batch(self, arrays: dict[str, Any]) -> Any:
-        """A batch as Keras takes it, from its rows of the arrays."""
-        return keras.utils.pack_x_y_sample_weight(**arrays)

@@ -7,7 +7,7 @@ from typing import Any
 import keras
 
 from keras_smskd import checks, model_checks
-from keras_smskd.backup import Backup, Run, description
+from keras_smskd.backup import Backup, Run, check_backup, description
 from keras_smskd.cache import Cache, as_cache
 from keras_smskd.callbacks.across_stages import AcrossStages
 from keras_smskd.distillers import Distiller
@@ -151,6 +151,7 @@ class SequentialDistiller(StudentModel):
         cache: Any = None,
         seed: int | None = None,
         backup_dir: Any = None,
+        backup_every: int | None = None,
         resume: bool | str = True,
         **kwargs: Any,
     ) -> SequentialHistory:
@@ -173,6 +174,8 @@ class SequentialDistiller(StudentModel):
                 Python, NumPy and the backend come from it.
             backup_dir: Directory that keeps the run: the same script, started again after any end of its process, goes
                 on with the first epoch that was not finished, to the same student. Without `seed` one is drawn.
+            backup_every: Also keeps the run after every so many batches of an epoch, of arrays or of a `PyDataset` of
+                known length whose batches depend on their index alone.
             resume: True to go on with what `backup_dir` holds, if it is of the same run; `"force"` to go on with that
                 of another one; False to begin anew.
             **kwargs: Further arguments of `keras.Model.fit`, all but `initial_epoch`.
@@ -192,19 +195,22 @@ class SequentialDistiller(StudentModel):
             self._reference.check_labels(x, y)
         self.history = history = SequentialHistory()
         cache = self._checked_cache(cache)
+        keep = {"directory": backup_dir, "every": backup_every, "resume": resume}
         data = {"x": x, "y": y, "batch_size": batch_size, "verbose": verbose, "cache": cache, **kwargs}
-        with AcrossStages(callbacks, self) as across, self._run(data, callbacks, seed, backup_dir, resume) as run:
+        with AcrossStages(callbacks, self) as across, self._run(data, callbacks, seed, keep) as run:
             for record in run.records:
                 history.append(record)
             for index in range(run.stage, len(self.stages)):
                 history.append(self._fit_stage(index, len(history.epoch), run, across, data))
         return history
 
-    def _run(self, data: dict[str, Any], callbacks: Any, seed: int | None, directory: Any, resume: Any) -> Run:
+    def _run(self, data: dict[str, Any], callbacks: Any, seed: int | None, keep: dict[str, Any]) -> Run:
         """The run, kept in a directory if there is one."""
-        if directory is None:
+        check_backup(**keep, x=data["x"], steps_per_execution=self.steps_per_execution)
+        if keep["directory"] is None:
             return Run(seed)
-        return Backup(directory, self, description(self, data, callbacks, seed), resume, data["verbose"])
+        described = description(self, {**data, "backup_every": keep["every"]}, callbacks, seed)
+        return Backup(**keep, sequence=self, description=described, verbose=data["verbose"])
 
     def _fit_stage(self, index: int, done: int, run: Run, across: AcrossStages, data: dict[str, Any]) -> StageRecord:
         """Trains a stage, and lets go of its compiled step and of what its optimizer remembers of every weight."""

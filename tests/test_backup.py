@@ -95,6 +95,65 @@ def test_a_run_goes_on_with_the_epoch_that_was_not_finished(tmp_path, expected, 
     np.testing.assert_equal(distiller.history.history, expected[1].history)
 
 
+class Numbered(keras.utils.PyDataset):
+    """The same batches as those of the arrays, in order."""
+
+    def __len__(self):
+        return 3
+
+    def __getitem__(self, index):
+        return X[8 * index : 8 * index + 8], Y[8 * index : 8 * index + 8]
+
+
+class EndsAfter(keras.callbacks.Callback):
+    def __init__(self, batches):
+        super().__init__()
+        self.batches = batches
+        self.seen = collections.deque()  # Nothing that a checkpoint would give back.
+
+    def on_train_batch_begin(self, batch, logs=None):
+        if len(self.seen) == self.batches:
+            raise EndError
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.seen.append(batch)
+
+
+WITHIN = {"arrays, first epoch": (X, Y, 2), "arrays, later": (X, Y, 5), "dataset, later stage": (Numbered(), None, 8)}
+
+
+@pytest.mark.parametrize(("x", "y", "batches"), WITHIN.values(), ids=WITHIN)
+def test_an_epoch_goes_on_within(tmp_path, x, y, batches):
+    fit = {"seed": 5, "batch_size": None if y is None else 8, "verbose": 0, "validation_data": (X, Y)}
+
+    def run(directory, batches, seed):
+        distiller, callback = sequence(seed), EndsAfter(batches)
+        weight = smskd.callbacks.AdaptiveReferenceWeight("adaptive", target=0.99)
+        distiller.fit(x, y, backup_dir=directory, backup_every=1, callbacks=[callback, weight], **fit)
+        return distiller, callback
+
+    whole, _ = run(tmp_path / "whole", None, seed=0)
+    with pytest.raises(EndError):
+        run(tmp_path / "ended", batches, seed=0)
+    distiller, callback = run(tmp_path / "ended", None, seed=1)
+    assert len(callback.seen) == 12 - batches
+    assert_same_weights(distiller.student, weights_of(whole.student))
+    np.testing.assert_equal(distiller.history.history, whole.history.history)
+
+
+def test_batches_are_kept_of_data_that_can_begin_with_any():
+    def batches():
+        yield X, Y
+
+    for x, message in ((batches(), "arrays, or a `PyDataset`"), (X, "`backup_dir`")):
+        with pytest.raises(ValueError, match=f"`backup_every` .*{message}"):
+            sequence().fit(x, Y if x is X else None, backup_dir="never" if x is not X else None, backup_every=2)
+    distiller = sequence()
+    distiller.compile("sgd", label_loss(), steps_per_execution=2)
+    with pytest.raises(ValueError, match="`backup_every` .*`steps_per_execution=1`"):
+        distiller.fit(X, Y, backup_dir="never", backup_every=2)
+
+
 def test_a_run_that_is_over_is_not_trained_again(tmp_path, expected):
     kept(tmp_path, sequence())
     callback = EndsIn(-1)
@@ -196,7 +255,7 @@ def test_a_run_begins_anew_if_asked(tmp_path, expected):
 
 
 def test_resume_is_one_of_three(tmp_path):
-    with pytest.raises(ValueError, match="`resume` must be one of"):
+    with pytest.raises(ValueError, match="`resume` must be True, False or 'force'"):
         kept(tmp_path, resume="maybe")
 
 

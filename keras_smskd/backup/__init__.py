@@ -1,7 +1,8 @@
 """Runs through stages that survive the end of their process."""
 
+from keras_smskd.backup.arguments import check_backup
 from keras_smskd.backup.backup import Backup
 from keras_smskd.backup.description import description
 from keras_smskd.backup.run import Run
 
-__all__ = ["Backup", "Run", "description"]
+__all__ = ["Backup", "Run", "check_backup", "description"]

@@ -9,7 +9,15 @@ from keras_smskd.cache.digests import fingerprint
 from keras_smskd.version import __version__
 
 DATA = ("x", "y", "sample_weight", "validation_data")
-VALUES = ("batch_size", "steps_per_epoch", "validation_split", "validation_batch_size", "class_weight", "shuffle")
+VALUES = (
+    "batch_size",
+    "backup_every",
+    "steps_per_epoch",
+    "validation_split",
+    "validation_batch_size",
+    "class_weight",
+    "shuffle",
+)
 
 
 def description(sequence: Any, arguments: dict[str, Any], callbacks: Any, seed: int | None) -> dict[str, Any]:

@@ -8,6 +8,8 @@ import keras
 from keras_smskd.arrays import in_numpy
 from keras_smskd.backup.plain import Arrays
 
+MODELS, OPTIMIZER, METRICS = "variable", "optimizer", "metric"
+
 
 def of_models(sequence: Any) -> list[Any]:
     """The variables of student, reference and distillers, random seeds among them; those of teachers never change."""
@@ -23,6 +25,11 @@ def of_optimizer(distiller: Any) -> list[Any]:
     if not distiller.optimizer.built:
         distiller.optimizer.build(distiller.trainable_variables)
     return list(distiller.optimizer.variables)
+
+
+def of_metrics(distiller: Any) -> list[Any]:
+    """The variables of a distiller's metrics, which every epoch begins anew."""
+    return list(distiller.metrics_variables)
 
 
 def values(variables: Sequence[Any], prefix: str) -> Arrays:

@@ -11,6 +11,7 @@ from keras_smskd.base.caching import Caching
 from keras_smskd.base.data_check import DataCheck
 from keras_smskd.base.epoch_counter import EpochCounter, in_front
 from keras_smskd.base.repeatable import repeatable
+from keras_smskd.base.rest_of_epoch import fit_rest
 from keras_smskd.features import Features
 from keras_smskd.losses import as_loss
 
@@ -178,8 +179,11 @@ class Distiller(KeptArguments, Caching):
         callbacks = in_front(callbacks, EpochCounter(self), self._data_check)
         arguments = {"epochs": epochs, "verbose": verbose, "callbacks": callbacks, **kwargs}
         arguments.update(x=self._with_index(x), y=y, batch_size=batch_size)
-        with self._with_knowledge(cache, arguments) as arguments:
-            return super().fit(**(arguments if seed is None else repeatable(arguments, seed)))
+        with self._with_knowledge(cache, arguments) as known:
+            arguments = known if seed is None else repeatable(known, seed)
+            if self.first_batch:
+                return fit_rest(super().fit, self, arguments, self.first_batch)
+            return super().fit(**arguments)
 
     def train_on_batch(self, x: Any, y: Any = None, *args: Any, **kwargs: Any) -> Any:
         """Trains on one batch, as `keras.Model.train_on_batch` does."""

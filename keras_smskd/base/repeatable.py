@@ -6,10 +6,16 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_smskd.arrays import OrderedArrays, are_arrays, arrays_of
+from keras_smskd.arrays import are_arrays, arrays_of
 from keras_smskd.base.epoch_counter import in_front
+from keras_smskd.ordered import Ordered, OrderedArrays, OrderedBatches
 
 Arguments = dict[str, Any]
+
+
+def seed_all(*numbers: int) -> None:
+    """Seeds Python, NumPy and the backend by some numbers."""
+    keras.utils.set_random_seed(int(np.random.SeedSequence(numbers).generate_state(1)[0]))
 
 
 class Seeded(keras.callbacks.Callback):
@@ -24,22 +30,35 @@ class Seeded(keras.callbacks.Callback):
         self.seed = seed
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-        keras.utils.set_random_seed(int(np.random.SeedSequence([self.seed, epoch]).generate_state(1)[0]))
+        seed_all(self.seed, epoch)
 
 
 def repeatable(arguments: Arguments, seed: int) -> Arguments:
     """The arguments of `fit` for training in which order and random numbers of an epoch come from the seed alone.
 
-    Arrays are shuffled so. Any other source is taken as it comes: it repeats itself if it draws when an epoch begins.
+    Arrays and a `PyDataset` are shuffled so. Any other source is taken as it comes.
     """
     first: list[keras.callbacks.Callback] = [Seeded(seed)]
-    if are_arrays(arguments["x"]):
-        arguments = _without_split(arguments)
-        dataset = OrderedArrays(arrays_of(arguments), arguments.get("batch_size"), arguments.get("shuffle", True))
-        first.append(keras.callbacks.LambdaCallback(on_epoch_begin=dataset.begin))
-        without = {"y": None, "sample_weight": None, "batch_size": None, "shuffle": False}
-        arguments = {**arguments, **without, "x": dataset, "validation_batch_size": _validation_batch_size(arguments)}
+    if not isinstance(arguments["x"], Ordered) and can_be_ordered(arguments["x"]):
+        arguments = _ordered(arguments)
+        first.append(keras.callbacks.LambdaCallback(on_epoch_begin=arguments["x"].begin))
     return {**arguments, "callbacks": in_front(arguments["callbacks"], *first)}
+
+
+def can_be_ordered(x: Any) -> bool:
+    """Whether training data are arrays, or a `PyDataset` that knows how many batches it has."""
+    return are_arrays(x) or (isinstance(x, keras.utils.PyDataset) and x.num_batches is not None)
+
+
+def _ordered(arguments: Arguments) -> Arguments:
+    """The arguments with training data whose order is drawn from the seed."""
+    shuffle = arguments.get("shuffle", True)
+    if not are_arrays(arguments["x"]):
+        return {**arguments, "x": OrderedBatches(arguments["x"], shuffle), "shuffle": False}
+    arguments = _without_split(arguments)
+    dataset = OrderedArrays(arrays_of(arguments), arguments.get("batch_size"), shuffle)
+    without = {"y": None, "sample_weight": None, "batch_size": None, "shuffle": False}
+    return {**arguments, **without, "x": dataset, "validation_batch_size": _validation_batch_size(arguments)}
 
 
 def _validation_batch_size(arguments: Arguments) -> int | None:

@@ -38,6 +38,9 @@ class WeightedTerms(TappedModel):
     first_epoch = 0
     """Keras's number of the epoch with which the stage begins."""
 
+    first_batch = 0
+    """The batch of its first epoch with which `fit` begins, given a `seed`."""
+
     _reference: Reference | None = None
 
     def _add_terms(self, label_weight: float | None, distillation_weight: float | None, warmup_epochs: float) -> None:

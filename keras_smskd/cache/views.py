@@ -8,10 +8,11 @@ import keras
 import numpy as np
 
 from keras_smskd import checks
-from keras_smskd.arrays import OrderedArrays, arrays_of, in_numpy
+from keras_smskd.arrays import arrays_of, in_numpy
 from keras_smskd.cache.digests import digests_of
 from keras_smskd.cache.outputs import Outputs
 from keras_smskd.cache.sources import Attach, Batches, Detach, Known, known_at, located
+from keras_smskd.ordered import OrderedArrays
 
 CHUNK = 128
 """How many samples are augmented at a time. Their views depend on it, so it never changes."""
@@ -153,7 +154,7 @@ class ViewedDataset(OrderedArrays):
             places = located(self.outputs, self.source.digests[self.view])
             self.arrays = {**self.source.arrays, "inputs": inputs, "places": places}
 
-    def batch(self, arrays: dict[str, Any]) -> Any:
+    def packed(self, arrays: dict[str, Any]) -> Any:
         """A batch of the view, with what is known of it."""
         known, inputs = known_at(self.outputs, arrays.pop("places")), arrays.pop("inputs")
         return keras.utils.pack_x_y_sample_weight(self.attach(arrays.pop("x"), known, inputs), **arrays)

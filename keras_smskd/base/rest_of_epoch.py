@@ -1,0 +1,59 @@
+"""Training that goes on within an epoch: its rest in one call of Keras's `fit`, the epochs after it in another."""
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+
+from keras_smskd.ordered import Ordered
+
+Fit = Callable[..., keras.callbacks.History]
+
+
+class OneFit(keras.callbacks.CallbackList):
+    """Callbacks to which several calls of `fit` are one, until they are told its `end`."""
+
+    has_begun = False
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        if not self.has_begun:
+            super().on_train_begin(logs)
+        self.has_begun = True
+
+    def on_train_end(self, logs: Any = None) -> None:
+        """Waits for `end`."""
+
+    def end(self) -> None:
+        """Ends the training."""
+        super().on_train_end()
+
+
+def fit_rest(fit: Fit, model: Any, arguments: dict[str, Any], first: int) -> keras.callbacks.History:
+    """Trains like `fit`, but leaves out the first batches of the first epoch.
+
+    Args:
+        fit: That of Keras.
+        model: The distiller that it trains.
+        arguments: Its arguments; `x` is `Ordered`.
+        first: The batch to begin with.
+    """
+    dataset, epochs, verbose = arguments["x"], arguments["epochs"], arguments["verbose"]
+    begin = arguments.get("initial_epoch", 0)
+    described = {"verbose": verbose, "epochs": epochs, "steps": dataset.num_batches}
+    callbacks = OneFit(arguments["callbacks"], add_history=True, add_progbar=verbose != 0, model=model, **described)
+    arguments = {**arguments, "callbacks": callbacks}
+    _build_metrics(model, dataset)
+    dataset.first = first
+    history = fit(**{**arguments, "epochs": begin + 1})
+    dataset.first = 0
+    if not model.stop_training:
+        history = fit(**{**arguments, "initial_epoch": begin + 1})
+    callbacks.end()
+    return history
+
+
+def _build_metrics(model: Any, dataset: Ordered) -> None:
+    """Builds the compiled metrics, which Keras may leave to the first step, for what they have measured before."""
+    x, y, _ = keras.utils.unpack_x_y_sample_weight(dataset[0])
+    logits = keras.ops.zeros((len(keras.tree.flatten(x)[0]), model.classes))
+    model.compute_metrics(x, None if y is None else keras.ops.convert_to_tensor(y), logits)

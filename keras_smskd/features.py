@@ -48,7 +48,7 @@ class FeatureExtractor:
 
     def __call__(self, x: Tensor, training: bool | None = False) -> Features:
         with ExitStack() as stack:
-            fired = {path: stack.enter_context(_outputs_of(layer)) for path, layer in self.layers.items()}
+            fired = {path: stack.enter_context(outputs_of(layer)) for path, layer in self.layers.items()}
             fired[LOGITS] = [self.model(x, training=training)]
         return {path: keras.ops.cast(self._single(path, outputs), precision()) for path, outputs in fired.items()}
 
@@ -98,7 +98,7 @@ class _Tap:
 
 
 @contextmanager
-def _outputs_of(layer: keras.Layer) -> Iterator[list[Any]]:
+def outputs_of(layer: keras.Layer) -> Iterator[list[Any]]:
     """Yields the list into which `layer` puts each of its outputs until the context ends."""
     method = "call" if getattr(layer, "quantization_mode", None) is None else "quantized_call"
     thread = threading.get_ident()

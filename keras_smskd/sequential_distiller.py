@@ -1,26 +1,19 @@
-"""SequentialDistiller: one stage after another, with the reference between them."""
+"""SequentialDistiller: the loop over stages, the reference between them, the history of all."""
 
-import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import keras
 
-from keras_smskd import checks, model_checks
 from keras_smskd.backup import Backup, Run, check_backup, description
 from keras_smskd.cache import Cache, as_cache
 from keras_smskd.callbacks.across_stages import AcrossStages
-from keras_smskd.distillers import Distiller
 from keras_smskd.history import SequentialHistory, StageRecord
-from keras_smskd.plan import Plan, describe, table
-from keras_smskd.reference import Reference, Weighting, get_weighting
-from keras_smskd.stage import Stage
-from keras_smskd.student_model import StudentModel
-
-Tensor = Any
+from keras_smskd.saved_run import SavedRun
 
 
-class SequentialDistiller(StudentModel):
+@keras.saving.register_keras_serializable("keras_smskd")
+class SequentialDistiller(SavedRun):
     """Sequential Multi-Stage Knowledge Distillation (SMSKD): a student trained by one method after another.
 
     When a stage ends, the student is copied and frozen. In the next stage this reference adds the loss
@@ -66,78 +59,6 @@ class SequentialDistiller(StudentModel):
 
     Source: Tian, Huang, Tang and Yao, "Sequential Multi-Stage Knowledge Distillation", arXiv:2601.15657.
     """
-
-    def __init__(
-        self,
-        stages: Sequence[Stage | Distiller],
-        *,
-        reference_weight: float = 1.0,
-        reference_temperature: float = 4.0,
-        weighting: str | Weighting = "tcp",
-        student_factory: Callable[[], keras.Model] | None = None,
-        name: str | None = None,
-    ) -> None:
-        if not isinstance(stages, list | tuple):
-            raise TypeError(f"`stages` must be a list. Received: stages={stages!r} (of type {type(stages)})")
-        stages = [stage if isinstance(stage, Stage) else Stage(stage) for stage in stages]
-        model_checks.check_distillers("stages", [stage.distiller for stage in stages])
-        student = stages[0].distiller.student
-        super().__init__(student, name=name)
-        self.stages = tuple(stages)
-        self.reference_weights = self._weights_of_stages(checks.check_weight("reference_weight", reference_weight))
-        self._epochs = self._epochs_of_stages(None)
-        get_weighting(weighting)
-        self._reference = None
-        if any(self.reference_weights):
-            self._reference = Reference(
-                student, temperature=reference_temperature, weighting=weighting, student_factory=student_factory
-            )
-
-    @property
-    def reference(self) -> keras.Model | None:
-        """The frozen copy of the student, or None if no stage has a reference loss."""
-        return self._reference.model if self._reference else None
-
-    def _weights_of_stages(self, default: float) -> list[float]:
-        own = [default if stage.reference_weight is None else stage.reference_weight for stage in self.stages]
-        return [0.0, *own[1:]]
-
-    def compile(
-        self,
-        optimizer: Any = "rmsprop",
-        loss: Any = None,
-        loss_weights: None = None,
-        metrics: Any = None,
-        **kwargs: Any,
-    ) -> None:
-        """Configures all stages, as `keras.Model.compile` does.
-
-        Args:
-            optimizer: Name or instance. Every stage without an optimizer of its own trains with a fresh copy of it,
-                made from its configuration; the instance itself is left as it is. So a learning-rate schedule starts
-                anew in every stage: give it the steps of one stage.
-            loss: The label loss, such as `keras.losses.SparseCategoricalCrossentropy(from_logits=True)`.
-            loss_weights: Must be None: set the distillers' `label_weight` instead.
-            metrics: List of metrics, computed from the student's logits.
-            **kwargs: Further arguments of `keras.Model.compile`.
-
-        Raises:
-            ValueError: As `Distiller.compile` does.
-        """
-        # Not a dict: Keras would track the metrics in it as metrics of the sequence.
-        arguments = {"loss": loss, "loss_weights": loss_weights, "metrics": metrics, **kwargs}
-        self._compile_arguments: Callable[[], dict[str, Any]] = functools.partial(dict, **arguments)
-        self._default_optimizer = optimizer
-        for index in range(len(self.stages)):
-            self._compile_stage(index)
-        super().compile(optimizer=self.stages[0].fresh_optimizer(optimizer), loss=loss, metrics=metrics, **kwargs)
-
-    def _compile_stage(self, index: int) -> Distiller:
-        stage, weight = self.stages[index], self.reference_weights[index]
-        stage.distiller.attach_reference(self._reference if weight else None, weight)
-        optimizer = stage.fresh_optimizer(self._default_optimizer)
-        stage.distiller.compile(optimizer=optimizer, **self._compile_arguments())
-        return stage.distiller
 
     def fit(
         self,
@@ -195,22 +116,23 @@ class SequentialDistiller(StudentModel):
             self._reference.check_labels(x, y)
         self.history = history = SequentialHistory()
         cache = self._checked_cache(cache)
-        keep = {"directory": backup_dir, "every": backup_every, "resume": resume}
+        check_backup(backup_dir, backup_every, resume, x=x, steps_per_execution=self.steps_per_execution)
         data = {"x": x, "y": y, "batch_size": batch_size, "verbose": verbose, "cache": cache, **kwargs}
-        with AcrossStages(callbacks, self) as across, self._run(data, callbacks, seed, keep) as run:
+        described = description(self, {**data, "backup_every": backup_every}, callbacks, seed)
+        of_run: dict[str, Any] = {
+            "sequence": self,
+            "seed": seed,
+            "moment": self._moment if resume else None,
+            "every": backup_every,
+        }
+        run = Run(**of_run) if backup_dir is None else Backup(backup_dir, described, resume, verbose, **of_run)
+        self._run, self._moment = run, None
+        with AcrossStages(callbacks, self) as across, run:
             for record in run.records:
                 history.append(record)
             for index in range(run.stage, len(self.stages)):
                 history.append(self._fit_stage(index, len(history.epoch), run, across, data))
         return history
-
-    def _run(self, data: dict[str, Any], callbacks: Any, seed: int | None, keep: dict[str, Any]) -> Run:
-        """The run, kept in a directory if there is one."""
-        check_backup(**keep, x=data["x"], steps_per_execution=self.steps_per_execution)
-        if keep["directory"] is None:
-            return Run(seed)
-        described = description(self, {**data, "backup_every": keep["every"]}, callbacks, seed)
-        return Backup(**keep, sequence=self, description=described, verbose=data["verbose"])
 
     def _fit_stage(self, index: int, done: int, run: Run, across: AcrossStages, data: dict[str, Any]) -> StageRecord:
         """Trains a stage, and lets go of its compiled step and of what its optimizer remembers of every weight."""
@@ -225,7 +147,10 @@ class SequentialDistiller(StudentModel):
         stage_run = run.begin_stage(stage.name, distiller, callbacks)
         left = stage_run.left(range(done, done + self._epochs[index]))
         arguments = {**data, "callbacks": [*callbacks, stage_run], "seed": run.seed}
-        distiller.fit(initial_epoch=left.start, epochs=left.stop, **arguments)
+        try:
+            distiller.fit(initial_epoch=left.start, epochs=left.stop, **arguments)
+        except FloatingPointError as error:
+            raise FloatingPointError(f"Stage {index + 1} '{stage.name}': {error}") from None
         self._compile_stage(index)
         run.end_stage(stage_run.record)
         return stage_run.record
@@ -246,31 +171,3 @@ class SequentialDistiller(StudentModel):
     def train_on_batch(self, *args: Any, **kwargs: Any) -> Any:
         """Raises: a sequence trains by `fit`, its single steps are those of a stage's distiller."""
         raise ValueError("A sequence trains by `fit` alone. For single steps use `stages[0].distiller.train_on_batch`.")
-
-    def _epochs_of_stages(self, epochs: int | Sequence[int] | None) -> list[int]:
-        if epochs is None:
-            return [stage.epochs or 1 for stage in self.stages]
-        numbers = list(epochs) if isinstance(epochs, Sequence) else [epochs] * len(self.stages)
-        if len(numbers) != len(self.stages):
-            raise ValueError(
-                f"`epochs` must be one number, or a list of one for each of the {len(self.stages)} stages. "
-                f"Received: epochs={epochs!r}"
-            )
-        return [checks.check_count("epochs", number) for number in numbers]
-
-    def plan(self) -> list[Plan]:
-        """What the stages are going to do, or did in the last `fit`, in plain values."""
-        return [self._plan_of_stage(index) for index in range(len(self.stages))]
-
-    def _plan_of_stage(self, index: int) -> Plan:
-        stage, weight = self.stages[index], self.reference_weights[index]
-        plan = {"name": stage.name, "epochs": self._epochs[index], **describe(stage.distiller)}
-        plan["reference_weight"] = weight
-        if self._reference and weight:
-            plan["reference_temperature"] = self._reference.temperature
-            plan["weighting"] = self._reference.weighting.__name__.removesuffix("_weighting")
-        return plan
-
-    def summary(self, print_fn: Callable[[str], Any] = print) -> None:
-        """Prints the plan: stage, method, epochs, layers, projector parameters and weights."""
-        print_fn(table(self.plan()))

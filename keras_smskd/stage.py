@@ -5,6 +5,7 @@ from typing import Any
 
 import keras
 
+from keras_smskd.base.arguments import with_models
 from keras_smskd.checks import check_count, check_weight
 from keras_smskd.distillers import Distiller
 
@@ -52,6 +53,18 @@ class Stage:
         self.reference_weight = None if reference_weight is None else check_weight("reference_weight", reference_weight)
         self.callbacks = list(callbacks or [])
         self.name = name or distiller.method
+
+    def get_config(self) -> dict[str, Any]:
+        """The configuration, without callbacks, teachers and student."""
+        names = ("epochs", "optimizer", "reference_weight", "name")
+        config = keras.saving.serialize_keras_object({name: getattr(self, name) for name in names})
+        return {**config, "distiller": self.distiller.config_without_models()}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], models: dict[str, Any]) -> "Stage":
+        """The stage of a configuration, for teachers and student."""
+        rest = {name: value for name, value in config.items() if name != "distiller"}
+        return cls(with_models(config["distiller"], models), **keras.saving.deserialize_keras_object(rest))
 
     def fresh_optimizer(self, default: Any) -> keras.optimizers.Optimizer:
         """A new optimizer from the configuration of the stage's own, or of the sequence's; neither is touched."""

@@ -71,7 +71,7 @@ def test_three_stages_end_to_end(tmp_path, capsys):
     printed = capsys.readouterr().out
     for line in ("Stage 1/3 FitNet", "Stage 2/3 KD", "Stage 3/3 relations"):
         assert line in printed
-    distiller.save(tmp_path / "student.keras")
+    distiller.student.save(tmp_path / "student.keras")
     loaded = keras.saving.load_model(tmp_path / "student.keras")
     np.testing.assert_allclose(loaded.predict(x, verbose=0), distiller.student.predict(x, verbose=0), rtol=1e-5)
     assert len(loaded.weights) == len(distiller.student.weights)

@@ -2,7 +2,8 @@
 
 from keras_smskd.backup.arguments import check_backup
 from keras_smskd.backup.backup import Backup
+from keras_smskd.backup.checkpoint import Checkpoint
 from keras_smskd.backup.description import description
 from keras_smskd.backup.run import Run
 
-__all__ = ["Backup", "Run", "check_backup", "description"]
+__all__ = ["Backup", "Checkpoint", "Run", "check_backup", "description"]

@@ -32,12 +32,15 @@ class Checkpoint:
     def write(self, directory: pathlib.Path) -> None:
         """Writes the checkpoint beside the last one, and takes away older ones."""
         numbers = [int(file.stem) for file in _all_in(directory)]
-        facts = np.frombuffer(json.dumps({"format": FORMAT, **self.facts}).encode(), "uint8")
-        file = directory / f"{max(numbers, default=0) + 1:08}.npz"
-        arrays: dict[str, Any] = {FACTS: facts, **self.arrays}
-        files.write(file, lambda stream: np.savez(stream, **arrays))
+        files.write(directory / f"{max(numbers, default=0) + 1:08}.npz", self.write_to)
         for old in _all_in(directory)[:-KEPT]:
             old.unlink()
+
+    def write_to(self, file: Any) -> None:
+        """Writes the checkpoint to a file or a stream."""
+        facts = np.frombuffer(json.dumps({"format": FORMAT, **self.facts}).encode(), "uint8")
+        arrays: dict[str, Any] = {FACTS: facts, **self.arrays}
+        np.savez(file, **arrays)
 
     @classmethod
     def read(cls, file: pathlib.Path) -> "Checkpoint":

@@ -1,5 +1,6 @@
 """What callbacks remember between epochs."""
 
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -23,18 +24,28 @@ class Memory:
         self.callbacks = callbacks
         self.at_first = [_values(callback) for callback in callbacks]
 
-    def encoded(self, arrays: Arrays) -> list[Any]:
-        """What has changed, as JSON and `arrays`."""
+    def encoded(self, arrays: Arrays) -> dict[str, Any]:
+        """What has changed, as JSON and `arrays`, and whose it is."""
         changed = [
             {name: value for name, value in _values(callback).items() if not _same(value, at_first.get(name, self))}
             for callback, at_first in zip(self.callbacks, self.at_first, strict=True)
         ]
-        return [encode(values, arrays, PREFIX) for values in changed]
+        return {"of": self._names(), "changed": [encode(values, arrays, PREFIX) for values in changed]}
 
-    def restore(self, memories: Sequence[Any], arrays: Arrays) -> None:
-        """Gives the callbacks back what they remembered."""
-        for callback, values in zip(self.callbacks, memories, strict=True):
+    def restore(self, memories: dict[str, Any], arrays: Arrays) -> None:
+        """Gives the callbacks back what they remembered, if they are those of before."""
+        if memories["of"] != self._names():
+            warnings.warn(
+                "The callbacks begin anew, for they are not those with which the run began. "
+                f"Received: {self._names()}, before: {memories['of']}",
+                stacklevel=2,
+            )
+            return
+        for callback, values in zip(self.callbacks, memories["changed"], strict=True):
             vars(callback).update(decode(values, arrays))
+
+    def _names(self) -> list[str]:
+        return [type(callback).__name__ for callback in self.callbacks]
 
 
 def _values(callback: keras.callbacks.Callback) -> dict[str, Any]:

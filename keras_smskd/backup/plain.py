@@ -24,7 +24,7 @@ def encode(value: Any, arrays: Arrays, prefix: str) -> Any:
     """A plain value as JSON has it. Its arrays are put among `arrays`, under names that begin with `prefix`."""
     if isinstance(value, np.ndarray | np.number | np.bool_):
         name = f"{prefix}/{len(arrays)}"
-        arrays[name] = np.asarray(value)
+        arrays[name] = np.array(value)
         return {ARRAY: name}
     if isinstance(value, tuple):
         return {TUPLE: [encode(item, arrays, prefix) for item in value]}

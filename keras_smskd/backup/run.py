@@ -1,10 +1,16 @@
-"""A run through stages, and the record of what each of them did."""
+"""A run through stages: how far it is, and what it takes to go on from there."""
 
+import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
 import keras
 
+from keras_smskd.backup import variables
+from keras_smskd.backup.checkpoint import Checkpoint
+from keras_smskd.backup.memory import Memory
+from keras_smskd.backup.plain import Arrays
+from keras_smskd.backup.stage_run import BatchwiseRun, StageRun
 from keras_smskd.history import StageRecord
 
 
@@ -12,20 +18,32 @@ class Run:
     """A run that ends with its process; a context.
 
     Args:
+        sequence: The compiled `SequentialDistiller`.
         seed: Seed of the order of samples and of all random numbers, or None.
+        moment: The checkpoint with which it goes on, if it does not begin.
+        every: How many batches apart checkpoints are made within an epoch; None for none.
 
     Attributes:
         stage: The stage that the run is in, from 0.
         records: What the stages before have done.
+        last: The last checkpoint.
     """
 
     goes_on = False
-    """Whether an earlier process had begun the run."""
+    """Whether the run had begun before."""
 
-    def __init__(self, seed: int | None) -> None:
+    def __init__(
+        self, sequence: Any, seed: int | None = None, moment: Checkpoint | None = None, every: int | None = None
+    ) -> None:
+        self.sequence = sequence
         self.seed = seed
+        self.every = every
         self.stage = 0
         self.records: list[StageRecord] = []
+        self.last: Checkpoint | None = None
+        self._moment: Checkpoint | None = None
+        if moment is not None:
+            self.go_on(moment)
 
     def __enter__(self) -> "Run":
         return self
@@ -33,32 +51,49 @@ class Run:
     def __exit__(self, *error: Any) -> None:
         """Ends the run."""
 
-    def begin_stage(self, name: str, distiller: Any, callbacks: Sequence[keras.callbacks.Callback]) -> "StageRun":
+    @property
+    def is_over(self) -> bool:
+        """Whether all stages have ended."""
+        return self.stage == len(self.sequence.stages)
+
+    def go_on(self, moment: Checkpoint) -> None:
+        """Takes up the run at a moment."""
+        facts = moment.facts
+        self.goes_on = True
+        self.seed, self.stage, self.last = facts["seed"], facts["stage"], moment
+        self.records = [StageRecord(**record) for record in facts["records"]]
+        variables.restore(variables.of_models(self.sequence), moment.arrays, variables.MODELS)
+        self._moment = moment if "begun" in facts else None
+
+    def begin_stage(self, name: str, distiller: Any, callbacks: Sequence[keras.callbacks.Callback]) -> StageRun:
         """What records a stage whose distiller is compiled and whose callbacks are as their user made them."""
-        return StageRun(StageRecord(name, [], {}))
+        moment, self._moment = self._moment, None
+        record = StageRecord(name, [], {})
+        distiller.first_batch = 0
+        if moment is not None:
+            record = StageRecord(**moment.facts["begun"])
+            distiller.first_batch = moment.facts["batch"]
+            variables.restore(variables.of_models(self.sequence), moment.arrays, variables.MODELS)
+            variables.restore(variables.of_optimizer(distiller), moment.arrays, variables.OPTIMIZER)
+        memory = Memory(callbacks)
+        if self.every is None:
+            return StageRun(record, self, memory, moment)
+        return BatchwiseRun(record, self, memory, moment, self.every)
 
     def end_stage(self, record: StageRecord) -> None:
         """Goes on to the next stage."""
         self.records.append(record)
         self.stage += 1
+        if self.is_over:
+            self.keep(self.checkpoint())
 
+    def checkpoint(self, arrays: Arrays | None = None, **of_stage: Any) -> Checkpoint:
+        """The run as it is now, with what belongs to the stage that has begun."""
+        facts = {"seed": self.seed, "stage": self.stage, **of_stage}
+        facts["records"] = [dataclasses.asdict(record) for record in self.records]
+        of_models = variables.values(variables.of_models(self.sequence), variables.MODELS)
+        return Checkpoint(facts, {**of_models, **(arrays or {})})
 
-class StageRun(keras.callbacks.Callback):
-    """Records the epochs of a stage; the last of its callbacks.
-
-    Args:
-        record: What the stage has done before, in a process that ended.
-    """
-
-    def __init__(self, record: StageRecord) -> None:
-        super().__init__()
-        self.record = record
-
-    def left(self, epochs: range) -> range:
-        """Those of the epochs of the stage that it has still to do."""
-        return epochs[len(self.record.epoch) :]
-
-    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        self.record.epoch.append(epoch)
-        for log, value in (logs or {}).items():
-            self.record.history.setdefault(log, []).append(float(value))
+    def keep(self, checkpoint: Checkpoint) -> None:
+        """Keeps a checkpoint in memory."""
+        self.last = checkpoint

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import keras
+import numpy as np
 
 from keras_smskd.arrays import in_numpy
 from keras_smskd.backup.plain import Arrays
@@ -15,9 +16,14 @@ def of_models(sequence: Any) -> list[Any]:
     """The variables of student, reference and distillers, random seeds among them; those of teachers never change."""
     distillers = [stage.distiller for stage in sequence.stages]
     models = [sequence.student, *([sequence.reference] if sequence.reference else []), *distillers]
-    of_teachers = {id(variable) for each in distillers for teacher in each.teachers for variable in teacher.variables}
+    frozen = {id(variable) for distiller in distillers for variable in of_teachers(distiller.teachers)}
     found = {id(variable): variable for model in models for variable in model.variables}
-    return [variable for key, variable in found.items() if key not in of_teachers]
+    return [variable for key, variable in found.items() if key not in frozen]
+
+
+def of_teachers(teachers: Sequence[keras.Model]) -> list[Any]:
+    """The variables of teachers."""
+    return [variable for teacher in teachers for variable in teacher.variables]
 
 
 def of_optimizer(distiller: Any) -> list[Any]:
@@ -33,8 +39,8 @@ def of_metrics(distiller: Any) -> list[Any]:
 
 
 def values(variables: Sequence[Any], prefix: str) -> Arrays:
-    """The values of variables."""
-    return {f"{prefix}/{index}": in_numpy(variable.value) for index, variable in enumerate(variables)}
+    """Copies of the values of variables."""
+    return {f"{prefix}/{index}": np.array(in_numpy(variable.value)) for index, variable in enumerate(variables)}
 
 
 def restore(variables: Sequence[Any], arrays: Arrays, prefix: str) -> None:

@@ -9,6 +9,7 @@ from keras_smskd.base.tapped_model import TappedModel
 
 # What the configuration holds in a form of its own.
 MODELS = ("name", "teachers", "layers")
+ROLES = ("teacher", "teachers", "student")
 
 
 class KeptArguments(TappedModel):
@@ -35,9 +36,15 @@ class KeptArguments(TappedModel):
             of_models["layers"] = dict(self.layer_pairs)
         return keras.saving.serialize_keras_object({**of_models, **self.arguments()})
 
+    def config_without_models(self) -> dict[str, Any]:
+        """Class and configuration without teachers and student, for those who hold several distillers of them."""
+        serialized = keras.saving.serialize_keras_object(self)
+        serialized.pop("compile_config", None)
+        return {**serialized, "config": {name: v for name, v in serialized["config"].items() if name not in ROLES}}
+
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Any:
-        return cls(**{name: _deserialized(value) for name, value in config.items()})
+        return cls(**{name: deserialized(value) for name, value in config.items()})
 
     def _kept(self, name: str) -> Any:
         if not hasattr(self, name):
@@ -49,6 +56,11 @@ class KeptArguments(TappedModel):
         return float(value.numpy()) if isinstance(value, keras.Variable) else value
 
 
+def with_models(serialized: dict[str, Any], models: dict[str, Any]) -> Any:
+    """The distiller of a `config_without_models`, with the models of `ROLES`."""
+    return keras.saving.deserialize_keras_object({**serialized, "config": {**serialized["config"], **models}})
+
+
 def _keyword_only(owner: type) -> list[str]:
     if not issubclass(owner, KeptArguments) or "__init__" not in vars(owner):
         return []
@@ -56,7 +68,8 @@ def _keyword_only(owner: type) -> list[str]:
     return [parameter.name for parameter in parameters if parameter.kind is parameter.KEYWORD_ONLY]
 
 
-def _deserialized(value: Any) -> Any:
+def deserialized(value: Any) -> Any:
+    """What a value of a configuration stands for; models may be in it as they are."""
     if isinstance(value, list):
-        return [_deserialized(item) for item in value]
+        return [deserialized(item) for item in value]
     return value if isinstance(value, keras.Model) else keras.saving.deserialize_keras_object(value)

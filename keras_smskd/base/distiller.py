@@ -1,5 +1,6 @@
 """Distiller: the base of every method, and what a user calls."""
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
@@ -10,8 +11,10 @@ from keras_smskd.base.arguments import KeptArguments
 from keras_smskd.base.caching import Caching
 from keras_smskd.base.data_check import DataCheck
 from keras_smskd.base.epoch_counter import EpochCounter, in_front
+from keras_smskd.base.finite import ON_NONFINITE, FiniteCheck, NonFiniteError
 from keras_smskd.base.repeatable import repeatable
 from keras_smskd.base.rest_of_epoch import fit_rest
+from keras_smskd.base.skipping import skipping
 from keras_smskd.features import Features
 from keras_smskd.losses import as_loss
 
@@ -119,6 +122,8 @@ class Distiller(KeptArguments, Caching):
         loss: Any = None,
         loss_weights: None = None,
         metrics: Any = None,
+        *,
+        on_nonfinite: str = "raise",
         **kwargs: Any,
     ) -> None:
         """Configures the training, as `keras.Model.compile` does.
@@ -128,6 +133,9 @@ class Distiller(KeptArguments, Caching):
             loss: The label loss, such as `keras.losses.SparseCategoricalCrossentropy(from_logits=True)`.
             loss_weights: Must be None: set `label_weight` instead.
             metrics: List of metrics, computed from the student's logits.
+            on_nonfinite: What a loss does that is NaN or infinite: `"raise"` ends `fit` with a `FloatingPointError` and
+                gives the student the weights of the last whole epoch back; `"skip_batch"` leaves the batch out, as if
+                it had not been there, at the price of a copy of all variables a step, and counts it in the logs.
             **kwargs: Further arguments of `keras.Model.compile`.
 
         Raises:
@@ -135,9 +143,12 @@ class Distiller(KeptArguments, Caching):
                 `loss_weights` is given.
         """
         checks.check_compile(loss, loss_weights, label_weight=float(self.label_weight.numpy()))
+        self.on_nonfinite = checks.check_choice("on_nonfinite", on_nonfinite, ON_NONFINITE)
         self._freeze()
         super().compile(optimizer=optimizer, loss=loss, metrics=metrics, **kwargs)
         self._label_loss = None if loss is None else as_loss(loss)
+        if on_nonfinite == "skip_batch":
+            self.optimizer.build(self.trainable_variables)  # A step must know all that it may change.
 
     def fit(
         self,
@@ -173,17 +184,26 @@ class Distiller(KeptArguments, Caching):
         Raises:
             ValueError: If labels are no classes of the models, or if the batches are too small for the method: before
                 the first step for arrays, at the end of the first epoch for a source that must be iterated.
+            FloatingPointError: If the loss is not finite; see `compile`.
         """
         checks.check_count("epochs", epochs)
         self._data_check.array(y, batch_size or 32)
-        callbacks = in_front(callbacks, EpochCounter(self), self._data_check)
+        check = FiniteCheck(self)
+        callbacks = in_front(callbacks, EpochCounter(self), self._data_check, check)
         arguments = {"epochs": epochs, "verbose": verbose, "callbacks": callbacks, **kwargs}
         arguments.update(x=self._with_index(x), y=y, batch_size=batch_size)
-        with self._with_knowledge(cache, arguments) as known:
-            arguments = known if seed is None else repeatable(known, seed)
-            if self.first_batch:
-                return fit_rest(super().fit, self, arguments, self.first_batch)
-            return super().fit(**arguments)
+        try:
+            with self._with_knowledge(cache, arguments) as known:
+                arguments = known if seed is None else repeatable(known, seed)
+                if self.first_batch:
+                    return fit_rest(super().fit, self, arguments, self.first_batch)
+                return super().fit(**arguments)
+        except NonFiniteError as fault:
+            raise check.error(fault, self._inputs_of(x)) from None
+
+    def train_step(self, *args: Any, **kwargs: Any) -> Any:
+        step = functools.partial(super().train_step, **kwargs)
+        return step(*args) if self.on_nonfinite == "raise" else skipping(self, step)(*args)
 
     def train_on_batch(self, x: Any, y: Any = None, *args: Any, **kwargs: Any) -> Any:
         """Trains on one batch, as `keras.Model.train_on_batch` does."""

@@ -195,6 +195,12 @@ class TappedModel(StudentModel):
         return [variable for variable in self.variables if id(variable) not in trained]
 
     @property
+    def changing_variables(self) -> list[Any]:
+        """The variables that a training step may change, those of the optimizer among them."""
+        own = [variable for variable in self.variables if id(variable) not in self._frozen]
+        return [*own, *self.optimizer.variables]
+
+    @property
     def trainable_weights(self) -> list[Any]:
         return self.trainable_variables
 

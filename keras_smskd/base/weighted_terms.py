@@ -23,6 +23,7 @@ Tensor = Any
 LABEL_TERM = "label_loss"
 REFERENCE_TERMS = ("reference_loss", "reference_agreement")
 TERMS = (LABEL_TERM, "distillation_loss", *REFERENCE_TERMS)
+SKIPPED = "skipped_batches"
 
 
 class WeightedTerms(TappedModel):
@@ -41,6 +42,9 @@ class WeightedTerms(TappedModel):
     first_batch = 0
     """The batch of its first epoch with which `fit` begins, given a `seed`."""
 
+    on_nonfinite = "raise"
+    """What a loss that is not finite does; see `Distiller.compile`."""
+
     _reference: Reference | None = None
 
     def _add_terms(self, label_weight: float | None, distillation_weight: float | None, warmup_epochs: float) -> None:
@@ -52,6 +56,7 @@ class WeightedTerms(TappedModel):
         self.epoch = scalar(self, "epoch")
         self.tcp = Histogram(name="tcp")
         self.sample_reference_weight = Histogram(name="sample_reference_weight")
+        self.skipped_batches = keras.metrics.Sum(name=SKIPPED)
         self._terms = {term: keras.metrics.Mean(name=term) for term in TERMS}
         self._label_loss: keras.losses.Loss | None = None
         self._mean = MeanLoss()
@@ -155,4 +160,5 @@ class WeightedTerms(TappedModel):
         hidden = set(TERMS) if self._mode == "test" else set()
         hidden |= set(REFERENCE_TERMS) if self.reference is None else set()
         hidden |= {LABEL_TERM} if self._label_loss is None else set()
+        hidden |= {SKIPPED} if self.on_nonfinite == "raise" or self._mode == "test" else set()
         return {name: result for name, result in super().get_metrics_result().items() if name not in hidden}

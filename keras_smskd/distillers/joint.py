@@ -5,6 +5,7 @@ from typing import Any
 
 import keras
 
+from keras_smskd.base.arguments import ROLES, deserialized, with_models
 from keras_smskd.base.distiller import Distiller
 from keras_smskd.checks import check_weight
 from keras_smskd.features import Features
@@ -12,7 +13,6 @@ from keras_smskd.model_checks import check_distillers, check_same
 
 Tensor = Any
 
-ROLES = ("teacher", "teachers", "student")
 SHARED = ("teacher_weighting", "teacher_preprocessing")
 
 
@@ -90,20 +90,13 @@ class JointDistiller(Distiller):
         return {name: value for name, value in arguments.items() if name not in SHARED}
 
     def get_config(self) -> dict[str, Any]:
-        config = super().get_config()
-        distillers = [keras.saving.serialize_keras_object(distiller) for distiller in self.distillers]
-        for distiller in distillers:
-            for role in ROLES:
-                distiller["config"].pop(role, None)
-        return {**config, "distillers": distillers}
+        return {**super().get_config(), "distillers": [each.config_without_models() for each in self.distillers]}
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> "JointDistiller":
-        models = {role: keras.saving.deserialize_keras_object(config[role]) for role in ROLES if role in config}
-        serialized = [{**item, "config": {**item["config"], **models}} for item in config["distillers"]]
-        distillers = [keras.saving.deserialize_keras_object(item) for item in serialized]
+        models = {role: deserialized(config[role]) for role in ROLES if role in config}
         rest = {name: value for name, value in config.items() if name not in ROLES}
-        return cls(**{**rest, "distillers": distillers})
+        return cls(**{**rest, "distillers": [with_models(item, models) for item in config["distillers"]]})
 
 
 def _set_weights(distillers: Sequence[Distiller], weights: Sequence[float]) -> None:

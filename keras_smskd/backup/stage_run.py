@@ -1,40 +1,42 @@
-"""Checkpoints of a stage: when it begins, at the end of every epoch, and within epochs."""
+"""The course of a stage: a checkpoint when it begins, at the end of every epoch, and within epochs."""
 
 import dataclasses
 from typing import Any
 
+import keras
+
 from keras_smskd.backup import variables
 from keras_smskd.backup.checkpoint import Checkpoint
 from keras_smskd.backup.memory import Memory
-from keras_smskd.backup.run import StageRun
 from keras_smskd.base.repeatable import seed_all
 from keras_smskd.history import StageRecord
 
 
-class StageBackup(StageRun):
-    """Writes a checkpoint when a stage begins and at the end of every epoch.
+class StageRun(keras.callbacks.Callback):
+    """Records the epochs of a stage, and makes checkpoints of them; the last of its callbacks.
 
     Args:
-        record: What the stage has done before, in a process that ended.
-        backup: The `Backup` of the run.
+        record: What the stage has done before.
+        run: The `Run`.
         memory: What the stage's callbacks remember.
         moment: The checkpoint with which the stage goes on, if it does not begin.
     """
 
-    def __init__(self, record: StageRecord, backup: Any, memory: Memory, moment: Checkpoint | None) -> None:
-        super().__init__(record)
-        self.backup = backup
+    def __init__(self, record: StageRecord, run: Any, memory: Memory, moment: Checkpoint | None) -> None:
+        super().__init__()
+        self.record = record
+        self.run = run
         self.memory = memory
         self.moment = moment
 
     def left(self, epochs: range) -> range:
-        """None if a callback had ended the stage."""
+        """Those of the epochs of the stage that it has still to do; none if a callback had ended it."""
         is_stopped = self.moment is not None and self.moment.facts["stopped"]
-        return epochs[len(epochs) :] if is_stopped else super().left(epochs)
+        return epochs[len(epochs) if is_stopped else len(self.record.epoch) :]
 
     def on_train_begin(self, logs: Any = None) -> None:
         if self.moment is None:
-            self._save()
+            self._keep()
         else:
             self.memory.restore(self.moment.facts["callbacks"], self.moment.arrays)
 
@@ -44,30 +46,31 @@ class StageBackup(StageRun):
             self._restore_within_epoch(moment, epoch)
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        super().on_epoch_end(epoch, logs)
-        self._save()
+        self.record.epoch.append(epoch)
+        for log, value in (logs or {}).items():
+            self.record.history.setdefault(log, []).append(float(value))
+        self._keep()
 
     def _restore_within_epoch(self, moment: Checkpoint, epoch: int) -> None:
         """Brings back what the beginning of the epoch has set anew: metrics, callbacks, random numbers."""
         variables.restore(variables.of_metrics(self.model), moment.arrays, variables.METRICS)
         self.memory.restore(moment.facts["callbacks"], moment.arrays)
-        seed_all(self.backup.seed, epoch, moment.facts["batch"])
+        seed_all(self.run.seed, epoch, moment.facts["batch"])
 
-    def _save(self, batch: int = 0) -> None:
+    def _keep(self, batch: int = 0) -> None:
         model = self.model
         arrays = variables.values(variables.of_optimizer(model), variables.OPTIMIZER)
         if batch:
             arrays |= variables.values(variables.of_metrics(model), variables.METRICS)
         of_stage = {"begun": dataclasses.asdict(self.record), "callbacks": self.memory.encoded(arrays)}
-        records = [*self.backup.records, self.record]
-        self.backup.save(records, arrays, **of_stage, batch=batch, stopped=bool(model.stop_training))
+        self.run.keep(self.run.checkpoint(arrays, **of_stage, batch=batch, stopped=bool(model.stop_training)))
 
 
-class BatchBackup(StageBackup):
-    """Writes checkpoints within epochs too, and seeds all random numbers anew at each of them.
+class BatchwiseRun(StageRun):
+    """Makes checkpoints within epochs too, and seeds all random numbers anew at each of them.
 
     Args:
-        *args: Those of `StageBackup`.
+        *args: Those of `StageRun`.
         every: How many batches apart.
     """
 
@@ -83,5 +86,5 @@ class BatchBackup(StageBackup):
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         done = self.first + batch + 1
         if done % self.every == 0 and done < self.params["steps"]:
-            self._save(done)
-            seed_all(self.backup.seed, self.epoch, done)
+            self._keep(done)
+            seed_all(self.run.seed, self.epoch, done)

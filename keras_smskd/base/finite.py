@@ -1,0 +1,124 @@
+"""A loss or a student that is not finite ends the training, with an error that says where it began."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from keras_smskd.arrays import are_arrays
+from keras_smskd.features import example_inputs, layer_paths, outputs_of, sublayers
+
+ON_NONFINITE = ("raise", "skip_batch")
+
+
+class NonFiniteError(Exception):
+    """A loss, or the student, is not finite.
+
+    Args:
+        epoch: The epoch, from 0.
+        batch: The batch in it; None if the weights are not finite at its end.
+        terms: The terms of the loss that are not finite.
+    """
+
+    def __init__(self, epoch: int, batch: int | None, terms: list[str]) -> None:
+        where = ": its weights are" if batch is None else f", batch {batch + 1}: {', '.join(terms)} is"
+        super().__init__(f"epoch {epoch + 1}{where} not finite")
+
+
+class FiniteCheck(keras.callbacks.Callback):
+    """Ends the training of a distiller when its loss or its student is not finite.
+
+    Args:
+        distiller: The distiller to check.
+    """
+
+    async_safe = True  # Keras hands it logs that it has read already, and need not wait for it.
+
+    def __init__(self, distiller: Any) -> None:
+        super().__init__()
+        self.distiller = distiller
+        self.epoch = 0
+        self.last_good: list[np.ndarray] = []
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        self.last_good = _values(self.distiller.student)
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        self.epoch = epoch
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        if not np.isfinite(logs["loss"]):
+            terms = [name for name, value in logs.items() if name.endswith("_loss") and not np.isfinite(value)]
+            raise NonFiniteError(self.epoch, batch, terms or ["loss"])
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        values = _values(self.distiller.student)
+        if not all_finite(values):
+            raise NonFiniteError(epoch, None, [])
+        self.last_good = values
+
+    def on_train_end(self, logs: Any = None) -> None:
+        self.last_good = []
+
+    def error(self, fault: NonFiniteError, x: Any) -> FloatingPointError:
+        """Gives the student back its last finite values, and says where the fault began.
+
+        Args:
+            fault: What was found.
+            x: The training data.
+        """
+        student = self.distiller.student
+        diverged = next((path for path, layer in _leaves(student) if not all_finite(layer.weights)), None)
+        for variable, value in zip(student.variables, self.last_good, strict=True):
+            variable.assign(value)
+        cause = next(filter(None, (_cause(student, batch) for batch in _batches(x, student))), None)
+        cause = cause or _without_cause(diverged)
+        return FloatingPointError(
+            f"{self.distiller.method} has stopped in {fault}. The student has the weights of the last whole epoch "
+            f"again: {cause}. Lower the learning rate or the weight of the term, mend the data or the layer, or leave "
+            "such batches out with `compile(on_nonfinite='skip_batch')`."
+        )
+
+
+def _cause(student: keras.Model, x: Any) -> str | None:
+    """What is not finite in a forward pass: the data, or the first layer in the order of `model.layers`."""
+    if not all_finite(keras.tree.flatten(x)):
+        return "`x` holds values that are not finite"
+    with ExitStack() as stack:
+        fired = {path: stack.enter_context(outputs_of(layer)) for path, layer in _leaves(student)}
+        student(x, training=False)
+    layer = next((path for path, outputs in fired.items() if not all_finite(keras.tree.flatten(outputs))), None)
+    return None if layer is None else f"its layer '{layer}' is the first whose outputs are not finite"
+
+
+def _without_cause(diverged: str | None) -> str:
+    """Where the fault is, if a forward pass does not show it."""
+    if diverged is None:
+        return "all its layers give finite outputs, so the labels, the loss or the teacher must be at fault"
+    return f"with them all layers give finite outputs; '{diverged}' was the first to get others that are not finite"
+
+
+def _leaves(model: keras.Model) -> list[tuple[str, keras.Layer]]:
+    """The layers inside a model that hold no others, by path."""
+    return [(path, layer) for path, layer in layer_paths(model).items() if not sublayers(layer)]
+
+
+def _batches(x: Any, model: keras.Model, size: int = 256) -> Iterator[Any]:
+    """The training data if they are arrays, an example otherwise."""
+    if not are_arrays(x):
+        yield example_inputs(model)
+        return
+    for start in range(0, len(keras.tree.flatten(x)[0]), size):
+        yield keras.tree.map_structure(lambda array: ops.convert_to_tensor(array[start : start + size]), x)  # noqa: B023
+
+
+def _values(model: keras.Model) -> list[np.ndarray]:
+    return [np.array(ops.convert_to_numpy(variable.value)) for variable in model.variables]
+
+
+def all_finite(tensors: Sequence[Any]) -> bool:
+    """Whether variables, tensors or arrays are finite."""
+    return all(bool(ops.all(ops.isfinite(tensor))) for tensor in tensors)

@@ -29,8 +29,18 @@ def in_numpy(x: Any) -> Any:
 
 def arrays_of(arguments: dict[str, Any]) -> dict[str, Any]:
     """Those of the arguments of `fit` that have an axis of samples, in NumPy."""
-    arrays = {name: in_numpy(arguments[name]) for name in WITH_SAMPLES if arguments.get(name) is not None}
-    sizes = {name: {len(leaf) for leaf in keras.tree.flatten(array)} for name, array in arrays.items()}
-    if len(set.union(*sizes.values())) > 1:
-        raise ValueError(f"`x`, `y` and `sample_weight` must have as many samples as one another. Received: {sizes}")
-    return arrays
+    return {name: in_numpy(arguments[name]) for name in WITH_SAMPLES if arguments.get(name) is not None}
+
+
+def check_samples(arrays: dict[str, Any]) -> None:
+    """Raises unless arrays, or structures of them, have as many samples as one another, and one or more."""
+    sizes = {name: _samples_of(array) for name, array in arrays.items() if array is not None}
+    names, counts = ", ".join(f"`{name}`" for name in sizes), set().union(*sizes.values())
+    if len(counts) > 1:
+        raise ValueError(f"{names} must have as many samples as one another. Received: {sizes}")
+    if 0 in counts:
+        raise ValueError(f"{names} must hold one sample or more. Received: {sizes}")
+
+
+def _samples_of(arrays: Any) -> set[int]:
+    return {array.shape[0] if array.shape else 1 for array in keras.tree.flatten(arrays) if hasattr(array, "shape")}

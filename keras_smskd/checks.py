@@ -1,9 +1,10 @@
 """Checks of what a user hands in, each with an error that says what was received and what would do."""
 
-import inspect
 import itertools
 import math
-from collections.abc import Iterable
+import os
+import pathlib
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import keras
@@ -43,7 +44,7 @@ def check_count(name: str, value: int, smallest: int = 1) -> int:
 
 def check_one_or_two(name: str, value: int) -> int:
     """Returns `value` if it is 1 or 2."""
-    if value not in (1, 2):
+    if isinstance(value, bool) or value not in (1, 2):
         raise ValueError(f"`{name}` must be 1 or 2. Received: {name}={value!r}")
     return value
 
@@ -53,6 +54,38 @@ def check_choice(name: str, value: Any, choices: Iterable[str]) -> str:
     if value not in (choices := sorted(choices)):
         raise ValueError(f"`{name}` must be one of {choices}. Received: {name}={value!r}")
     return str(value)
+
+
+def check_list(name: str, values: Any) -> list[Any]:
+    """Returns `values` as a list, if they are one or another sequence, and no text."""
+    if isinstance(values, str) or not isinstance(values, Sequence | np.ndarray):
+        raise TypeError(f"`{name}` must be a list. Received: {name}={values!r}")
+    return list(values)
+
+
+def check_directory(name: str, path: Any) -> pathlib.Path:
+    """Returns the `path` of a directory, which need not exist."""
+    if not isinstance(path, str | os.PathLike):
+        raise TypeError(f"`{name}` must be the path of a directory. Received: {name}={path!r} (of type {type(path)})")
+    if not os.fspath(path):
+        raise ValueError(f"`{name}` must be the path of a directory. Received: {name}={path!r}")
+    if os.path.isfile(path):
+        raise NotADirectoryError(f"`{name}` cannot be used: it must be a directory. Received: the file {str(path)!r}")
+    return pathlib.Path(path)
+
+
+def check_callbacks(callbacks: Any) -> list[keras.callbacks.Callback]:
+    """Returns a callback, a list of them or None as a list."""
+    callbacks = [callback for callback in keras.tree.flatten(callbacks) if callback is not None]
+    for callback in callbacks:
+        if not isinstance(callback, keras.callbacks.Callback):
+            raise TypeError(f"`callbacks` must hold callbacks. Received: {callback!r} (of type {type(callback)})")
+        if isinstance(callback, keras.callbacks.BackupAndRestore):
+            raise ValueError(
+                "`callbacks` must not hold `keras.callbacks.BackupAndRestore`: it would restore neither the stage nor "
+                "what the method trains besides the student. Use `SequentialDistiller.fit(backup_dir=...)` instead."
+            )
+    return callbacks
 
 
 def check_layers(layers: Any, reads: str | None, method: str) -> dict[str, str]:
@@ -114,54 +147,47 @@ def _is_number(value: Any) -> bool:
     return is_real and math.isfinite(value)
 
 
-def check_compile(loss: Any, loss_weights: Any, label_weight: float) -> None:
-    """Raises unless `loss` is one loss that takes logits, or none at all for a label weight of 0."""
-    if loss_weights is not None:
-        raise ValueError(f"Set `label_weight` instead of `loss_weights`. Received: loss_weights={loss_weights!r}")
-    if loss is not None:
-        check_loss(loss)
-    elif label_weight:
-        raise ValueError(
-            f"`loss` must be given, or `label_weight` be 0. Received: loss=None with label_weight={label_weight:g}. "
-            "Pass an instance such as `keras.losses.SparseCategoricalCrossentropy(from_logits=True)`."
-        )
+def check_optimizer(optimizer: Any) -> keras.optimizers.Optimizer:
+    """Returns the optimizer of that name, or `optimizer` itself if it is one."""
+    one_optimizer = f"`optimizer` must be one of Keras, by name or as an instance. Received: optimizer={optimizer!r}"
+    if not isinstance(optimizer, str | dict | keras.optimizers.Optimizer):
+        raise TypeError(f"{one_optimizer}. A stage of its own optimizer is `Stage(optimizer=...)`.")
+    try:
+        return keras.optimizers.get(optimizer)
+    except ValueError:
+        raise ValueError(one_optimizer) from None
 
 
-def check_loss(loss: Any) -> None:
-    """Raises if `loss` is a cross-entropy that takes its inputs for probabilities: students output logits."""
-    resolved = keras.losses.get(loss)
-    config = resolved.get_config() if isinstance(resolved, keras.losses.Loss) else _defaults(resolved)
-    if config.get("from_logits") is False:
-        raise ValueError(
-            f"`loss` must take logits. Received: loss={loss!r}, which expects probabilities. Pass an instance such as "
-            "`keras.losses.SparseCategoricalCrossentropy(from_logits=True)`."
-        )
-
-
-def _defaults(function: Any) -> dict[str, Any]:
-    parameters = inspect.signature(function).parameters.values()
-    return {parameter.name: parameter.default for parameter in parameters}
-
-
-def check_labels(y: Any, classes: int) -> None:
+def check_labels(y: Any, classes: int, name: str = "y") -> None:
     """Raises unless labels `y` are class ids below `classes`, or probabilities of `classes` classes."""
     shape = tuple(y.shape)
     if len(shape) == 2 and shape[1] == classes:
         return
     if not (len(shape) == 1 or (len(shape) == 2 and shape[1] == 1)):
         raise ValueError(
-            f"`y` must hold class ids of shape (batch,) or probabilities of shape (batch, {classes}). "
-            f"Received: y of shape {shape}."
+            f"`{name}` must hold class ids of shape (batch,) or probabilities of shape (batch, {classes}). "
+            f"Received: {name} of shape {shape}."
         )
 
 
-def check_label_values(invalid: float, classes: int) -> None:
+def check_label_values(invalid: float, classes: int, name: str = "y") -> None:
     """Raises if any label was `invalid`, as counted by `count_invalid_labels`."""
     if invalid:
         raise ValueError(
-            f"`y` must hold class ids, which count from 0 to {classes - 1}, or probabilities that sum to 1. "
+            f"`{name}` must hold class ids, which count from 0 to {classes - 1}, or probabilities that sum to 1. "
             f"Received: {int(invalid)} labels that do not."
         )
+
+
+def check_label_array(y: Any, classes: int, name: str = "y") -> None:
+    """Raises unless labels are class ids or probabilities, if they are given as an array; anything else passes."""
+    if not hasattr(y, "shape"):
+        return
+    check_labels(y, classes, name)
+    y = y.to_numpy() if hasattr(y, "to_numpy") else y
+    if isinstance(y, np.ndarray) and y.dtype.kind not in "biuf":
+        raise ValueError(f"`{name}` must hold numbers: class ids or probabilities. Received: {name} of dtype {y.dtype}")
+    check_label_values(float(count_invalid_labels(ops.convert_to_tensor(y), classes)), classes, name)
 
 
 def count_invalid_labels(y: Tensor, classes: int) -> Tensor:

@@ -69,16 +69,17 @@ class FeatureExtractor:
         return {path: output.shape[1:] for path, output in self.example.items()}
 
     def _single(self, path: str, outputs: list[Any]) -> Tensor:
+        what = f"`{self.role}`" if path == LOGITS else f"Layer '{path}' of the {self.role} in `layers`"
         if len(outputs) != 1:
             raise ValueError(
-                f"Layer '{path}' of the {self.role} '{self.model.name}' must fire exactly once in a forward pass of "
+                f"{what} must fire exactly once in a forward pass of "
                 f"the model, to say which output is the feature. Received: a layer that fired {len(outputs)} times. "
                 "Choose a layer that is neither shared nor unused, or the model that contains it."
             )
         if isinstance(outputs[0], dict | list | tuple):
             raise ValueError(
-                f"'{path}' of the {self.role} '{self.model.name}' must be one output tensor. "
-                f"Received: a {type(outputs[0]).__name__} of {len(outputs[0])}."
+                f"{what} must have one output tensor. Received: a {type(outputs[0]).__name__} of {len(outputs[0])} in "
+                f"the model '{self.model.name}'."
             )
         return outputs[0]
 
@@ -161,18 +162,20 @@ def input_specs(model: keras.Model) -> Any:
     return keras.KerasTensor((None, *config["input_shape"][1:]), keras.config.floatx())
 
 
-def find_layer(model: keras.Model, path: str, role: str) -> keras.Layer:
+def find_layer(model: keras.Model, path: str, role: str, argument: str = "layers") -> keras.Layer:
     """Returns the layer at `path`, one name for every nested model on the way.
 
     The number that Keras puts behind the name of an unnamed layer differs from process to process and may be left out.
     """
     if not isinstance(path, str):
-        raise TypeError(f"A layer of the {role} must be named by a string. Received: {path} (of type {type(path)}).")
+        raise TypeError(
+            f"`{argument}` must name a layer of the {role} by a string. Received: {path!r} (of type {type(path)})."
+        )
     layer: keras.Layer = model
     for name in path.split("/"):
         layer = _child(layer, name)
         if layer is None:
-            raise ValueError(_unknown_layer(model, path, role))
+            raise ValueError(_unknown_layer(model, path, role, argument))
     return layer
 
 
@@ -201,10 +204,11 @@ def layer_paths(layer: keras.Layer, prefix: str = "", above: tuple[int, ...] = (
     return paths
 
 
-def _unknown_layer(model: keras.Model, path: str, role: str) -> str:
+def _unknown_layer(model: keras.Model, path: str, role: str, argument: str) -> str:
     known = list(layer_paths(model))
     nearest = difflib.get_close_matches(path, known, n=5, cutoff=0.3) or known[:10]
     return (
-        f"The {role} '{model.name}' has no layer '{path}'. The nearest names are: {', '.join(map(repr, nearest))}. "
-        "A layer inside a nested model is a path such as 'backbone/stage3'."
+        f"The {role} '{model.name}' has no layer '{path}', which `{argument}` names. The nearest names are: "
+        f"{', '.join(map(repr, nearest))}. A layer inside a nested model is a path such as 'backbone/stage3'; "
+        "`layers` are {teacher_layer: student_layer}, in this direction."
     )

@@ -1,5 +1,6 @@
-"""Keras losses that reduce the terms of a distiller as Keras reduces its own."""
+"""Keras losses that reduce the terms of a distiller as Keras reduces its own, and checks of those that users give."""
 
+import inspect
 from typing import Any
 
 import keras
@@ -41,3 +42,59 @@ def as_loss(identifier: Any) -> keras.losses.Loss:
     """The loss that a name, a function or a loss instance stands for."""
     loss = keras.losses.get(identifier)
     return loss if isinstance(loss, keras.losses.Loss) else FunctionLoss(loss)
+
+
+def check_compile(loss: Any, loss_weights: Any, label_weight: float) -> None:
+    """Raises unless `loss` is one loss that takes logits, or none at all for a label weight of 0."""
+    if loss_weights is not None:
+        raise ValueError(f"Set `label_weight` instead of `loss_weights`. Received: loss_weights={loss_weights!r}")
+    if loss is not None:
+        check_loss(loss)
+    elif label_weight:
+        raise ValueError(
+            f"`loss` must be given, or `label_weight` be 0. Received: loss=None with label_weight={label_weight:g}. "
+            "Pass an instance such as `keras.losses.SparseCategoricalCrossentropy(from_logits=True)`."
+        )
+
+
+def check_loss(loss: Any) -> None:
+    """Raises unless `loss` is one loss, and none that takes its inputs for probabilities: students output logits."""
+    one_loss = f"`loss` must be one loss: the name of one of Keras, a function or an instance. Received: loss={loss!r}"
+    if isinstance(loss, keras.metrics.Metric) or not (isinstance(loss, str) or callable(loss)):
+        raise TypeError(one_loss)
+    try:
+        resolved = keras.losses.get(loss)
+    except ValueError:
+        raise ValueError(one_loss) from None
+    config = resolved.get_config() if isinstance(resolved, keras.losses.Loss) else _defaults(resolved)
+    is_divergence = isinstance(resolved, keras.losses.KLDivergence) or resolved is keras.losses.kl_divergence
+    if is_divergence or config.get("from_logits") is False:
+        raise ValueError(
+            f"`loss` must take logits. Received: loss={loss!r}, which expects probabilities. Pass an instance such as "
+            "`keras.losses.SparseCategoricalCrossentropy(from_logits=True)`."
+        )
+
+
+def _defaults(function: Any) -> dict[str, Any]:
+    parameters = inspect.signature(function).parameters.values()
+    return {parameter.name: parameter.default for parameter in parameters}
+
+
+def check_labels_of_loss(loss: keras.losses.Loss, y: Tensor, classes: int) -> None:
+    """Raises without labels, and if a loss of Keras takes class ids and `y` holds probabilities, or the reverse."""
+    if y is None:
+        raise ValueError(
+            "`y` must be given for the label loss. Received: y=None. Without labels train with `label_weight=0` and no "
+            "`loss`."
+        )
+    own = loss.function if isinstance(loss, FunctionLoss) else type(loss)
+    if own not in vars(keras.losses).values():
+        return
+    takes_ids, are_ids = "sparse" in own.__name__.lower(), tuple(y.shape[1:]) != (classes,)
+    if takes_ids != are_ids:
+        kinds = {True: "class ids", False: f"probabilities of shape (batch, {classes})"}
+        better = "SparseCategoricalCrossentropy" if are_ids else "CategoricalCrossentropy"
+        raise ValueError(
+            f"`loss` must fit `y`. Received: the loss {own.__name__}, which takes {kinds[takes_ids]}, with y of shape "
+            f"{tuple(y.shape)}. Pass `keras.losses.{better}(from_logits=True)` for {kinds[are_ids]}."
+        )

@@ -14,6 +14,8 @@ def check_models(teacher: keras.Model, student: keras.Model) -> None:
     for role, model in (("teacher", teacher), ("student", student)):
         if not isinstance(model, keras.Model):
             raise TypeError(f"`{role}` must be a `keras.Model`. Received: {role}={model!r} (of type {type(model)})")
+        if hasattr(model, "student"):
+            raise TypeError(f"`{role}` must be a model. Received: the distiller '{model.name}'. Pass its `.student`.")
         if not model.built:
             raise ValueError(
                 f"`{role}` must be built. Received: the unbuilt model '{model.name}'. "
@@ -59,6 +61,11 @@ def check_classifiers(*extractors: FeatureExtractor) -> int:
                 f"`{role}` must be a classifier with one output of shape (batch, classes), two classes or more. "
                 f"Received: the model '{name}' with output shape {(None, *logits.shape[1:])}."
             )
+        if not np.isfinite(logits).all() and not _has_finite_weights(extractor.model):
+            raise ValueError(
+                f"`{role}` must have finite weights. Received: the model '{name}' with NaN or infinite weights: "
+                "its training diverged, or a wrong file was loaded."
+            )
         rounding = 2e-2 if "16" in extractor.model.compute_dtype else 1e-4
         if (logits >= 0).all() and np.allclose(logits.sum(axis=-1), 1.0, atol=rounding):
             raise ValueError(
@@ -75,6 +82,10 @@ def check_classifiers(*extractors: FeatureExtractor) -> int:
             f"Received: a teacher of {classes} and a student of {of_student} classes."
         )
     return classes
+
+
+def _has_finite_weights(model: keras.Model) -> bool:
+    return all(np.isfinite(weight).all() for weight in model.get_weights())
 
 
 def check_same(distillers: Sequence[Any], name: str) -> Any:
@@ -103,15 +114,48 @@ def check_teachers(teacher: Any, teachers: Any) -> list[keras.Model]:
 
 def check_inputs(teachers: Sequence[FeatureExtractor], student: FeatureExtractor, preprocessing: Any) -> None:
     """Raises unless every teacher takes what the student takes, or what `preprocessing` makes of it."""
-    received = _shapes(preprocessing(example_inputs(student.model)) if preprocessing else input_specs(student.model))
+    given = preprocessing(example_inputs(student.model)) if preprocessing else input_specs(student.model)
+    received = _shapes(given)
     for extractor in teachers:
         accepted = _shapes(input_specs(extractor.model))
-        if len(accepted) == len(received) and not all(map(_fits, received, accepted)):
+        is_other_number = len(accepted) != len(received) and not isinstance(given, dict)
+        if is_other_number or not all(map(_fits, received, accepted)):
             raise ValueError(
                 "`teacher_preprocessing` must make the inputs of a teacher from those of the student. Received: "
                 f"teacher_preprocessing={preprocessing!r} for the teacher '{extractor.model.name}' with inputs of "
                 f"shape {_text(accepted)} and the student '{student.model.name}', which gives {_text(received)}."
             )
+
+
+def check_arrays(x: Any, student: keras.Model) -> None:
+    """Raises unless arrays are such as the student takes, if it says which: one not made of a graph does not."""
+    specs, arrays = getattr(student, "inputs", None), keras.tree.flatten(x)
+    if not specs or isinstance(x, dict):
+        return
+    accepted, received = _shapes(specs), _shapes(arrays)
+    if len(accepted) != len(received) or not all(map(_fits, map(_squeezed, received), map(_squeezed, accepted))):
+        raise ValueError(
+            f"`x` must have the shape that the student '{student.name}' takes, {_text(accepted)}. "
+            f"Received: x of shape {_text(received)}"
+        )
+    for spec, array in zip(specs, arrays, strict=True):
+        if isinstance(array, np.ndarray) and array.dtype.kind not in "biuf" and spec.dtype != "string":
+            raise ValueError(f"`x` must hold numbers. Received: x of dtype {array.dtype}")
+
+
+def _squeezed(shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+    """The shape without a last axis of size 1, which Keras adds or takes away."""
+    return shape[:-1] if shape[-1] == 1 else shape
+
+
+def check_trains(distiller: Any) -> None:
+    """Raises if all that a distiller would train is frozen."""
+    student = distiller.student
+    if not distiller.trainable_variables:
+        raise ValueError(
+            f"`student` must have weights to train. Received: the model '{student.name}', none of whose layers is "
+            "`trainable`. Set `student.trainable = True`, and compile again."
+        )
 
 
 def check_same_shapes(teachers: Sequence[FeatureExtractor]) -> None:
@@ -143,6 +187,6 @@ def check_one_teacher(distiller: Any) -> None:
     """Raises if a method that reads the weights of its teacher was given several."""
     if len(distiller.teachers) > 1:
         raise ValueError(
-            f"{distiller.method} reads weights of its teacher, and so takes one. "
+            f"`teachers` must be one for {distiller.method}, which reads its weights. "
             f"Received: {len(distiller.teachers)} teachers."
         )

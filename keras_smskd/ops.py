@@ -63,7 +63,8 @@ def dense_labels(y: Tensor, logits: Tensor) -> Tensor:
     """Labels as probabilities of the shape and precision of `logits`, whether they come sparse, one-hot or soft."""
     if y is None:
         raise ValueError(
-            "Labels are needed. Received: y=None. Without labels use a method and a weighting without TCP."
+            "Labels are needed: `y` must be given. Received: y=None. Without labels use a method and a "
+            "weighting without TCP."
         )
     classes = logits.shape[-1]
     if len(y.shape) == 2 and y.shape[-1] == classes:

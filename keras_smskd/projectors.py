@@ -57,7 +57,7 @@ def _model(student_shape: Shape, *project: keras.Layer) -> keras.Sequential:
 def _pointwise_layer(teacher_shape: Shape, student_shape: Shape, use_bias: bool) -> keras.Layer:
     if len(teacher_shape) != len(student_shape) or len(teacher_shape) not in (1, 2, 3):
         raise ValueError(
-            "A projector needs a teacher and a student feature of the same rank: vectors, sequences or maps. "
+            "`layers` must pair a teacher and a student feature of the same rank: vectors, sequences or maps. "
             f"Received: shapes {teacher_shape} and {student_shape}."
         )
     are_maps = len(teacher_shape) == 3
@@ -65,7 +65,7 @@ def _pointwise_layer(teacher_shape: Shape, student_shape: Shape, use_bias: bool)
     teacher_positions, student_positions = (np.delete(shape, width) for shape in (teacher_shape, student_shape))
     if (teacher_positions != student_positions).any():
         raise ValueError(
-            "A dense projector cannot change the length of a sequence, nor a pointwise one the size of a map. "
+            "`layers` must pair sequences of one length, or maps of one size: a pointwise projector changes neither. "
             f"Received: shapes {teacher_shape} and {student_shape}."
         )
     if are_maps:
@@ -98,8 +98,8 @@ def _convolution(teacher_shape: Shape, student_shape: Shape) -> list[keras.Layer
     if all(student >= teacher for teacher, student in pairs):
         return [layers.Conv2D(filters, [1 + student - teacher for teacher, student in pairs])]
     raise ValueError(
-        "A convolutional projector needs a student's map that is at least as large as the teacher's, or half its "
-        f"size. Received: shapes {teacher_shape} and {student_shape}."
+        "`layers` must pair maps of which the student's is at least as large as the teacher's, or half its size, for "
+        f"a convolutional projector. Received: shapes {teacher_shape} and {student_shape}."
     )
 
 

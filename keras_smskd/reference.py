@@ -7,8 +7,9 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_smskd.checks import check_positive
-from keras_smskd.features import FeatureExtractor, example_inputs
+from keras_smskd.arrays import are_arrays
+from keras_smskd.checks import check_positive, check_weighting
+from keras_smskd.features import LOGITS, FeatureExtractor, example_inputs
 from keras_smskd.ops import dense_labels, softened_divergence
 
 Tensor = Any
@@ -55,7 +56,7 @@ def get_weighting(identifier: str | Weighting) -> Weighting:
     """Returns the weighting rule of that name, or `identifier` itself if it is a callable."""
     if callable(identifier):
         return identifier
-    if identifier not in WEIGHTINGS:
+    if not isinstance(identifier, str) or identifier not in WEIGHTINGS:
         raise ValueError(
             f"`weighting` must be one of {sorted(WEIGHTINGS)} or a callable `(teacher_logits, y) -> (batch,)`. "
             f"Received: weighting={identifier!r}"
@@ -118,10 +119,21 @@ class Reference:
         self.logits = FeatureExtractor(self.model, [], "reference")
         self.outputs: Any = None
 
-    def check_labels(self, x: Any, y: Any) -> None:
-        """Misses labels before the first stage, where the weighting needs them only in the second."""
-        if y is None and self.weighting is tcp_weighting and hasattr(x, "shape"):
+    def check(self, x: Any, y: Any) -> None:
+        """Raises before the first stage if the weighting, which counts from the second one on, cannot take the labels.
+
+        Batches from elsewhere than arrays and a `PyDataset` wait for the second stage.
+        """
+        if isinstance(x, keras.utils.PyDataset):
+            x, y, _ = keras.utils.unpack_x_y_sample_weight(x[0])
+        if not are_arrays(x):
+            return
+        if y is None and self.weighting is tcp_weighting:
             raise ValueError("`y` must be given with `weighting='tcp'`. Received: y=None. Without labels: 'uniform'.")
+        if self.weighting not in WEIGHTINGS.values():
+            y = None if y is None else ops.convert_to_tensor(y[:2])
+            logits = ops.convert_to_tensor(self.logits.example[LOGITS][: 2 if y is None else len(y)])
+            check_weighting(self.weighting(logits, y), logits)
 
     def update(self) -> None:
         """Takes over the weights that the student has now."""
@@ -140,6 +152,8 @@ def freeze_copy(student: keras.Model, factory: Callable[[], keras.Model] | None 
     """
     try:
         copy = keras.models.clone_model(student) if factory is None else factory()
+        if {id(weight) for weight in copy.weights} & {id(weight) for weight in student.weights}:
+            raise ValueError("the factory must return a new model, with weights of its own")
         x = example_inputs(student)
         copy(x, training=False)  # Builds the copy of a subclassed student.
         copy.set_weights(student.get_weights())

@@ -111,9 +111,11 @@ class SequentialDistiller(SavedRun):
         """
         if not self.compiled:
             raise ValueError("You must call `compile()` before calling `fit()`.")
+        if "initial_epoch" in kwargs:
+            raise TypeError("`initial_epoch` is that of a stage. Pass `backup_dir`, and a run goes on where it was.")
         self._epochs = self._epochs_of_stages(epochs)
         if self._reference:
-            self._reference.check_labels(x, y)
+            self._reference.check(x, y)
         self.history = history = SequentialHistory()
         cache = self._checked_cache(cache)
         check_backup(backup_dir, backup_every, resume, x=x, steps_per_execution=self.steps_per_execution)

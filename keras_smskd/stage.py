@@ -6,7 +6,7 @@ from typing import Any
 import keras
 
 from keras_smskd.base.arguments import with_models
-from keras_smskd.checks import check_count, check_weight
+from keras_smskd.checks import check_callbacks, check_count, check_optimizer, check_weight
 from keras_smskd.distillers import Distiller
 
 
@@ -49,9 +49,11 @@ class Stage:
             raise TypeError(f"`distiller` must be a `Distiller`. Received: {distiller!r} (of type {type(distiller)})")
         self.distiller = distiller
         self.epochs = None if epochs is None else check_count("epochs", epochs)
-        self.optimizer = optimizer
+        self.optimizer = None if optimizer is None else check_optimizer(optimizer)
         self.reference_weight = None if reference_weight is None else check_weight("reference_weight", reference_weight)
-        self.callbacks = list(callbacks or [])
+        self.callbacks = check_callbacks(callbacks)
+        if not isinstance(name, str | None):
+            raise TypeError(f"`name` must be a string. Received: name={name!r}")
         self.name = name or distiller.method
 
     def get_config(self) -> dict[str, Any]:
@@ -68,5 +70,5 @@ class Stage:
 
     def fresh_optimizer(self, default: Any) -> keras.optimizers.Optimizer:
         """A new optimizer from the configuration of the stage's own, or of the sequence's; neither is touched."""
-        optimizer = keras.optimizers.get(self.optimizer if self.optimizer is not None else default)
+        optimizer = check_optimizer(default if self.optimizer is None else self.optimizer)
         return type(optimizer).from_config(optimizer.get_config())

@@ -29,7 +29,7 @@ class StudentModel(keras.Model):
     def __setattr__(self, name: str, value: Any) -> None:
         if name in ("teacher", "teachers", "student", "reference"):
             raise AttributeError(
-                f"The {name} of a distiller cannot be replaced, since its features are tapped already. Build a "
+                f"The `{name}` of a distiller cannot be replaced, since its features are tapped already. Build a "
                 "distiller of the other model instead."
             )
         super().__setattr__(name, value)
@@ -47,8 +47,16 @@ class StudentModel(keras.Model):
         self.student.save_weights(filepath, *args, **kwargs)
 
     def load_weights(self, filepath: Any, *args: Any, **kwargs: Any) -> None:
-        """Loads the student's weights."""
-        self.student.load_weights(filepath, *args, **kwargs)
+        """Loads the student's weights, all that are asked for or none."""
+        before = self.student.get_weights()
+        try:
+            self.student.load_weights(filepath, *args, **kwargs)
+        except ValueError as error:
+            self.student.set_weights(before)
+            raise ValueError(
+                f"`filepath` must hold the weights of a model like the student '{self.student.name}', which is left as "
+                f"it was. Received: filepath={str(filepath)!r} ({error})"
+            ) from error
 
     def export(self, filepath: Any, *args: Any, **kwargs: Any) -> None:
         """Exports the student for inference."""

@@ -168,7 +168,7 @@ def test_samples_never_meet_the_labels_of_others():
     with pytest.raises(ValueError, match="`augment` must give one sample for each that it takes"):
         trained(cache=smskd.Cache(views=2, augment=lambda x, seed: np.concatenate([x, x[:, :, ::-1]])))
     for size in (SAMPLES - 2, SAMPLES + 2):
-        with pytest.raises(ValueError, match="`x`, `y` and `sample_weight` must have as many samples"):
+        with pytest.raises(ValueError, match="`x`, `y` must have as many samples"):
             trained(y=np.resize(Y, size), cache=smskd.Cache(views=2, augment=layer()))
 
 

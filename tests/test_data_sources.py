@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 import keras_smskd as smskd
+from tests.bad_input.world import Batches
 from tests.models import dense, label_loss, vectors, weights_of
-from tests.test_bad_input import Batches
 
 X, Y = vectors(32)
 W = np.linspace(0, 2, 32).astype("float32")

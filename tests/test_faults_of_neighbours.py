@@ -139,7 +139,7 @@ def test_the_saved_file_holds_the_student_alone_and_trains_on(tmp_path):
 @pytest.mark.parametrize("role", ["teacher", "student", "reference"])
 def test_a_model_cannot_be_swapped_for_one_that_does_not_train(role):
     distiller = smskd.KDDistiller(dense(8), dense(3))
-    with pytest.raises(AttributeError, match=f"The {role} of a distiller cannot be replaced"):
+    with pytest.raises(AttributeError, match=f"The `{role}` of a distiller cannot be replaced"):
         setattr(distiller, role, dense(3))
 
 

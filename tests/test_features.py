@@ -75,7 +75,7 @@ def test_a_layer_of_several_outputs_is_refused():
     inputs = keras.Input((3, 6))
     outputs = layers.LSTM(5, return_state=True, name="lstm")(inputs)
     model = keras.Model(inputs, layers.Dense(4)(outputs[0]))
-    with pytest.raises(ValueError, match="'lstm' of .* must be one output tensor. Received: a (list|tuple) of 3"):
+    with pytest.raises(ValueError, match="'lstm' of .* must have one output tensor. Received: a (list|tuple) of 3"):
         _ = FeatureExtractor(model, ["lstm"], "student").shapes
 
 

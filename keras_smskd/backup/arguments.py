@@ -1,10 +1,9 @@
 """Checks of the arguments of `fit` that keep a run."""
 
-import os
 from typing import Any
 
 from keras_smskd.base.repeatable import can_be_ordered
-from keras_smskd.checks import check_count
+from keras_smskd.checks import check_count, check_directory
 
 
 def check_backup(directory: Any, every: Any, resume: Any, *, x: Any, steps_per_execution: int) -> None:
@@ -17,8 +16,8 @@ def check_backup(directory: Any, every: Any, resume: Any, *, x: Any, steps_per_e
                 "`backup_every` and `resume` need a `backup_dir` to keep the run in. Received: backup_dir=None with "
                 f"backup_every={every!r}, resume={resume!r}"
             )
-    elif not isinstance(directory, str | os.PathLike):
-        raise TypeError(f"`backup_dir` must be a path. Received: backup_dir={directory!r} (of type {type(directory)})")
+    else:
+        check_directory("backup_dir", directory)
     if every is not None:
         _check_every(every, x, steps_per_execution)
 

@@ -5,8 +5,9 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_smskd import checks
+from keras_smskd import checks, model_checks
 from keras_smskd.base.weight import scalar
+from keras_smskd.losses import check_compile
 
 Tensor = Any
 
@@ -30,10 +31,7 @@ class DataCheck(keras.callbacks.Callback):
         """Checks labels given as an array, to be taken `batch_size` at a time; any other source passes."""
         if not hasattr(y, "shape"):
             return
-        checks.check_labels(y, self.distiller.classes)
-        labels = ops.convert_to_tensor(y.to_numpy() if hasattr(y, "to_numpy") else y)
-        invalid = checks.count_invalid_labels(labels, self.distiller.classes)
-        checks.check_label_values(float(invalid), self.distiller.classes)
+        checks.check_label_array(y, self.distiller.classes)
         self._check_batch_size(min(y.shape[0], batch_size or y.shape[0]))
 
     def step(self, y: Tensor, batch_size: Tensor) -> None:
@@ -45,6 +43,8 @@ class DataCheck(keras.callbacks.Callback):
         self.usable_batches.assign_add(ops.cast(usable, "float32"))
 
     def on_train_begin(self, logs: Any = None) -> None:
+        model_checks.check_trains(self.distiller)
+        check_compile(self.distiller._label_loss, None, float(self.distiller.label_weight.numpy()))
         self.invalid_labels.assign(0.0)
         self.usable_batches.assign(0.0)
 

@@ -12,11 +12,13 @@ from keras_smskd.base.caching import Caching
 from keras_smskd.base.data_check import DataCheck
 from keras_smskd.base.epoch_counter import EpochCounter, in_front
 from keras_smskd.base.finite import ON_NONFINITE, FiniteCheck, NonFiniteError
+from keras_smskd.base.fit_checks import check_arguments, check_data
+from keras_smskd.base.kept_variables import KeptVariables
 from keras_smskd.base.repeatable import repeatable
 from keras_smskd.base.rest_of_epoch import fit_rest
 from keras_smskd.base.skipping import skipping
 from keras_smskd.features import Features
-from keras_smskd.losses import as_loss
+from keras_smskd.losses import as_loss, check_compile
 
 Tensor = Any
 Model: TypeAlias = keras.Model | None
@@ -142,10 +144,10 @@ class Distiller(KeptArguments, Caching):
             ValueError: If `loss` expects probabilities, or is missing although `label_weight` is not 0, or
                 `loss_weights` is given.
         """
-        checks.check_compile(loss, loss_weights, label_weight=float(self.label_weight.numpy()))
+        check_compile(loss, loss_weights, label_weight=float(self.label_weight.numpy()))
         self.on_nonfinite = checks.check_choice("on_nonfinite", on_nonfinite, ON_NONFINITE)
         self._freeze()
-        super().compile(optimizer=optimizer, loss=loss, metrics=metrics, **kwargs)
+        super().compile(optimizer=checks.check_optimizer(optimizer), loss=loss, metrics=metrics, **kwargs)
         self._label_loss = None if loss is None else as_loss(loss)
         if on_nonfinite == "skip_batch":
             self.optimizer.build(self.trainable_variables)  # A step must know all that it may change.
@@ -182,18 +184,23 @@ class Distiller(KeptArguments, Caching):
             The history.
 
         Raises:
-            ValueError: If labels are no classes of the models, or if the batches are too small for the method: before
-                the first step for arrays, at the end of the first epoch for a source that must be iterated.
+            TypeError: If an argument is of a type that cannot be trained with.
+            ValueError: If data do not fit the student, one another or the loss, or hold numbers that are not finite; if
+                labels are no classes of the models, or the batches are too small for the method: before the first
+                step for arrays, at the end of the first epoch for a source that must be iterated; if an argument is
+                out of range.
             FloatingPointError: If the loss is not finite; see `compile`.
         """
         checks.check_count("epochs", epochs)
+        check_arguments({"x": x, "y": y, "batch_size": batch_size, "seed": seed, **kwargs}, self.classes)
+        check_data(self._inputs_of(x), y, kwargs.get("sample_weight"), self.student)
         self._data_check.array(y, batch_size or 32)
-        check = FiniteCheck(self)
-        callbacks = in_front(callbacks, EpochCounter(self), self._data_check, check)
+        check, kept = FiniteCheck(self), KeptVariables()
+        callbacks = in_front(callbacks, EpochCounter(self), self._data_check, check, kept)
         arguments = {"epochs": epochs, "verbose": verbose, "callbacks": callbacks, **kwargs}
         arguments.update(x=self._with_index(x), y=y, batch_size=batch_size)
         try:
-            with self._with_knowledge(cache, arguments) as known:
+            with self._with_knowledge(cache, arguments) as known, kept:
                 arguments = known if seed is None else repeatable(known, seed)
                 if self.first_batch:
                     return fit_rest(super().fit, self, arguments, self.first_batch)
@@ -205,7 +212,8 @@ class Distiller(KeptArguments, Caching):
         step = functools.partial(super().train_step, **kwargs)
         return step(*args) if self.on_nonfinite == "raise" else skipping(self, step)(*args)
 
-    def train_on_batch(self, x: Any, y: Any = None, *args: Any, **kwargs: Any) -> Any:
+    def train_on_batch(self, x: Any, y: Any = None, sample_weight: Any = None, *args: Any, **kwargs: Any) -> Any:
         """Trains on one batch, as `keras.Model.train_on_batch` does."""
+        check_data(self._inputs_of(x), y, sample_weight, self.student)
         self._data_check.array(y, batch_size=None)
-        return super().train_on_batch(x, y, *args, **kwargs)
+        return super().train_on_batch(x, y, sample_weight, *args, **kwargs)

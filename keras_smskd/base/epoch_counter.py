@@ -4,6 +4,8 @@ from typing import Any
 
 import keras
 
+from keras_smskd.checks import check_callbacks
+
 
 class EpochCounter(keras.callbacks.Callback):
     """Tells a distiller, at the start of every epoch, how many epochs came before it.
@@ -26,4 +28,4 @@ def in_front(callbacks: Any, *first: keras.callbacks.Callback) -> Any:
         for callback in first:
             callbacks.append(callback)
         return callbacks
-    return [*first, *(callback for callback in keras.tree.flatten(callbacks) if callback is not None)]
+    return [*first, *check_callbacks(callbacks)]

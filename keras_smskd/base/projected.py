@@ -55,6 +55,8 @@ class ProjectedDistiller(Distiller):
         **kwargs: Any,
     ) -> None:
         super().__init__(teacher, student, **kwargs)
+        if not (projector is None or callable(projector)):
+            raise TypeError(f"`projector` must be a function or None. Received: projector={projector!r}")
         self.projector = projector
         self.projectors = [self._make_projector(*shapes) for shapes in self.projected_shapes]
 
@@ -85,6 +87,8 @@ class ProjectedDistiller(Distiller):
 
     def _make_projector(self, teacher_shape: Shape, student_shape: Shape) -> keras.Layer:
         project = self.projector(teacher_shape, student_shape) if self.projector else keras.layers.Identity()
+        if not isinstance(project, keras.Layer):
+            raise TypeError(f"`projector` must return a `keras.Layer`. Received: {project!r} (of type {type(project)})")
         projected = tuple(project.compute_output_shape((None, *student_shape)))[1:]
         if projected != teacher_shape:
             raise ValueError(

@@ -80,8 +80,6 @@ def _without_split(arguments: Arguments) -> Arguments:
     arrays = arrays_of(arguments)
     samples = len(keras.tree.flatten(arrays)[0])
     at = math.floor(samples * (1.0 - split))
-    if not 0 < at < samples:
-        raise ValueError(f"`validation_split` must leave samples on both sides. Received: validation_split={split}")
     head = keras.tree.map_structure(lambda array: array[:at], arrays)
     tail = keras.tree.map_structure(lambda array: array[at:], arrays)
     data = tail["x"], tail.get("y"), tail.get("sample_weight")

@@ -14,7 +14,7 @@ from keras_smskd.base.tapped_model import KNOWN, TappedModel
 from keras_smskd.base.teachers import TEACHERS
 from keras_smskd.base.weight import Weight, scalar
 from keras_smskd.features import LOGITS, Features, precision
-from keras_smskd.losses import MeanLoss
+from keras_smskd.losses import MeanLoss, check_labels_of_loss
 from keras_smskd.metrics import Histogram
 from keras_smskd.reference import Reference, reference_loss, true_class_probability
 
@@ -90,6 +90,8 @@ class WeightedTerms(TappedModel):
         self, x: Any = None, y: Tensor = None, y_pred: Any = None, sample_weight: Tensor = None, training: bool = True
     ) -> Tensor:
         """The weighted sum of the terms in a training step, otherwise the student's own loss."""
+        if self._label_loss is not None:
+            check_labels_of_loss(self._label_loss, y, self.classes)
         if not isinstance(y_pred, dict):
             return self._evaluation_loss(x, y, y_pred, sample_weight, training)
         batch_size = ops.shape(y_pred[LOGITS])[0]

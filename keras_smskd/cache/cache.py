@@ -1,7 +1,6 @@
 """Cache: what teachers know of the training data, computed once."""
 
 import os
-import pathlib
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -15,7 +14,7 @@ from keras_smskd.cache.segments import FileSegment, MemorySegment, Rows
 from keras_smskd.cache.sources import Arrays, Batches, Dataset, Detach
 from keras_smskd.cache.table import Segment, Table
 from keras_smskd.cache.views import ViewedArrays, Views
-from keras_smskd.checks import check_choice
+from keras_smskd.checks import check_choice, check_directory
 from keras_smskd.version import __version__
 
 DTYPES = ("float32", "float16")
@@ -71,7 +70,7 @@ class Cache:
         augment: Any = None,
         seed: int = 0,
     ) -> None:
-        self.directory = None if directory is None else pathlib.Path(directory)
+        self.directory = None if directory is None else check_directory("directory", directory)
         self.dtype = check_choice("dtype", dtype, DTYPES)
         self.views = None if views is None and augment is None else Views(views, augment, seed)
         self._segments: dict[str, list[Segment]] = {}

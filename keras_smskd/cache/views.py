@@ -27,7 +27,7 @@ class Views:
         seed: Tells other views apart.
     """
 
-    def __init__(self, count: Any, augment: Any, seed: int) -> None:
+    def __init__(self, count: Any, augment: Any, seed: Any) -> None:
         self.count = checks.check_count("views", count)
         if not callable(augment):
             raise TypeError(
@@ -35,7 +35,7 @@ class Views:
                 f"Received: views={count!r}, augment={augment!r}"
             )
         self._augment = _seeded(augment) if isinstance(augment, keras.Layer) else augment
-        self._seed = seed
+        self._seed = checks.check_count("seed", seed, 0)
 
     def chunks(self, x: Any, view: int) -> Iterator[Any]:
         """A view of the samples of arrays, some at a time."""

@@ -5,6 +5,7 @@ from typing import Any
 import keras
 
 from keras_smskd.base.weighted_terms import REFERENCE_TERMS
+from keras_smskd.checks import check_callbacks
 
 # Callbacks that remember the best value so far. It must not leak: the scale of the loss changes with the stage.
 WITH_MEMORY = (keras.callbacks.ModelCheckpoint, keras.callbacks.EarlyStopping, keras.callbacks.ReduceLROnPlateau)
@@ -23,10 +24,8 @@ class AcrossStages:
     def __init__(self, callbacks: Any, sequence: Any) -> None:
         if isinstance(callbacks, keras.callbacks.CallbackList):
             raise TypeError("`callbacks` must be a list of callbacks. Received: a `CallbackList`.")
-        self.callbacks = [callback for callback in keras.tree.flatten(callbacks) if callback is not None]
+        self.callbacks = check_callbacks(callbacks)
         self.sequence = sequence
-        for callback in [*self.callbacks, *(own for stage in sequence.stages for own in stage.callbacks)]:
-            _check(callback)
 
     def __enter__(self) -> "AcrossStages":
         self._notify("on_sequence_begin", self.sequence)
@@ -101,13 +100,3 @@ def _forget(callback: keras.callbacks.Callback) -> None:
     if isinstance(callback, WITH_MEMORY):
         vars(callback).setdefault("_when_first_seen", dict(vars(callback)))
         vars(callback).update(vars(callback)["_when_first_seen"])
-
-
-def _check(callback: Any) -> None:
-    if not isinstance(callback, keras.callbacks.Callback):
-        raise TypeError(f"`callbacks` must hold callbacks. Received: {callback!r} (of type {type(callback)})")
-    if isinstance(callback, keras.callbacks.BackupAndRestore):
-        raise ValueError(
-            "`callbacks` must not hold `keras.callbacks.BackupAndRestore`: it restores one `fit`, not a sequence, and "
-            "would start the wrong stage at the wrong epoch. Use `fit(backup_dir=...)` instead."
-        )

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from keras_smskd.callbacks.epoch_histograms import EpochHistograms
-from keras_smskd.checks import check_weight
+from keras_smskd.checks import check_choice, check_fraction, check_weight
 
 SCHEDULES = ("adaptive", "constant", "linear", "cosine")
 
@@ -57,16 +57,14 @@ class AdaptiveReferenceWeight(EpochHistograms):
         maximum: float = 10.0,
     ) -> None:
         super().__init__()
-        if schedule not in SCHEDULES:
-            raise ValueError(f"`schedule` must be one of {list(SCHEDULES)}. Received: schedule={schedule!r}")
-        self.schedule = schedule
+        self.schedule = check_choice("schedule", schedule, SCHEDULES)
         self.start = None if start is None else check_weight("start", start)
         self.end = check_weight("end", end)
-        self.target = check_weight("target", target)
+        self.target = check_fraction("target", target)
         self.gain = check_weight("gain", gain)
         self.maximum = check_weight("maximum", maximum)
-        if self.target > 1:
-            raise ValueError(f"`target` must be from 0 to 1. Received: target={target!r}")
+        if schedule == "adaptive" and self.start is not None and self.start > self.maximum:
+            raise ValueError(f"`start` must be at most `maximum`. Received: start={start!r}, maximum={maximum!r}")
         self.distributions: dict[int, np.ndarray] = {}
         self._first_epoch: int | None = None
 

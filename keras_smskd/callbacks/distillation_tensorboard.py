@@ -7,6 +7,7 @@ import keras
 
 from keras_smskd.callbacks import event_files
 from keras_smskd.callbacks.epoch_histograms import EpochHistograms
+from keras_smskd.checks import check_directory
 from keras_smskd.plan import WEIGHTS, describe
 
 CHARTS = {
@@ -47,8 +48,8 @@ class DistillationTensorBoard(EpochHistograms):
     def __init__(self, log_dir: str | os.PathLike[str] = "logs", hparams: dict[str, Any] | None = None) -> None:
         super().__init__()
         event_files.require()
-        self.log_dir = os.fspath(log_dir)
-        self.hparams = dict(hparams or {})
+        self.log_dir = os.fspath(check_directory("log_dir", log_dir))
+        self.hparams = _checked(hparams or {})
         self.stage = 0
         self._files = {run: event_files.EventFile(os.path.join(self.log_dir, run)) for run in ("train", "validation")}
         self._sequence: Any = None
@@ -96,6 +97,14 @@ class DistillationTensorBoard(EpochHistograms):
     def _close(self) -> None:
         for file in self._files.values():
             file.close()
+
+
+def _checked(hparams: Any) -> dict[str, Any]:
+    if not isinstance(hparams, dict) or not all(
+        isinstance(value, bool | int | float | str) for value in hparams.values()
+    ):
+        raise TypeError(f"`hparams` must be a dict of numbers, strings and booleans. Received: hparams={hparams!r}")
+    return dict(hparams)
 
 
 def _markdown(plan: list[dict[str, Any]]) -> str:

@@ -7,7 +7,7 @@ import keras
 
 from keras_smskd.base.arguments import ROLES, deserialized, with_models
 from keras_smskd.base.distiller import Distiller
-from keras_smskd.checks import check_weight
+from keras_smskd.checks import check_list, check_weight
 from keras_smskd.features import Features
 from keras_smskd.model_checks import check_distillers, check_same
 
@@ -100,7 +100,7 @@ class JointDistiller(Distiller):
 
 
 def _set_weights(distillers: Sequence[Distiller], weights: Sequence[float]) -> None:
-    if len(weights) != len(distillers):
+    if len(check_list("weights", weights)) != len(distillers):
         raise ValueError(
             f"`weights` must hold one number for each of the {len(distillers)} distillers. "
             f"Received: weights={weights!r}"

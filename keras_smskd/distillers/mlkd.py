@@ -7,7 +7,7 @@ import keras
 from keras import ops
 
 from keras_smskd.base.distiller import Distiller, Model
-from keras_smskd.checks import check_positive, check_weight
+from keras_smskd.checks import check_list, check_positive, check_weight
 from keras_smskd.features import Features
 from keras_smskd.ops import softened_divergence
 
@@ -95,7 +95,9 @@ class MLKDDistiller(Distiller):
         **kwargs: Any,
     ) -> None:
         super().__init__(teacher, student, **kwargs)
-        self.temperatures = [check_positive("temperatures", temperature) for temperature in temperatures]
+        self.temperatures = [
+            check_positive("temperatures", temperature) for temperature in check_list("temperatures", temperatures)
+        ]
         if not self.temperatures:
             raise ValueError(f"`temperatures` must hold one or more. Received: temperatures={temperatures!r}")
         self.instance_level = check_weight("instance_level", instance_level)

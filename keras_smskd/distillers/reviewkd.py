@@ -8,7 +8,7 @@ import numpy as np
 from keras import layers, ops
 
 from keras_smskd.base.distiller import Distiller, Model
-from keras_smskd.checks import check_count
+from keras_smskd.checks import check_count, check_list
 from keras_smskd.features import Features
 from keras_smskd.layouts import as_level
 from keras_smskd.ops import average_pool, channel_axis, channels_of, mean_square, spatial_axes
@@ -132,7 +132,7 @@ class ReviewKDDistiller(Distiller):
     ) -> None:
         super().__init__(teacher, student, **kwargs)
         self.width = None if width is None else check_count("width", width)
-        self.pool_sizes = [check_count("pool_sizes", size) for size in pool_sizes]
+        self.pool_sizes = [check_count("pool_sizes", size) for size in check_list("pool_sizes", pool_sizes)]
         teacher_shapes, student_shapes = zip(*self.shape_pairs, strict=True)
         width = self.width or min(channels_of(student_shapes[-1]), LARGEST_WIDTH)
         self.reviewer = reviewer(teacher_shapes, student_shapes, width)

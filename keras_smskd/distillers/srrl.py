@@ -109,18 +109,26 @@ class SRRLDistiller(ProjectedDistiller):
 
     def _check_classifier(self) -> None:
         """Raises unless the classifier makes the teacher's logits of the layers that are matched."""
+        find_layer(self.teacher, self.classifier, "teacher", "classifier")
+        pairs = self.pairs(self._teachers.example, self._student_features.example)
+        if not all(self._makes_logits_of(hint) for hint, _ in pairs):
+            raise ValueError(
+                "`classifier` must name the layer of the teacher that makes its logits of the averaged features of "
+                f"`layers`. Received: classifier={self.classifier!r}, layers={self.layer_pairs}"
+            )
+
+    def _makes_logits_of(self, hint: Tensor) -> bool:
+        """Whether the classifier makes the teacher's logits of its features, which may be too wide for it."""
         expected = self._teachers.example[LOGITS]
-        for hint, _ in self.pairs(self._teachers.example, self._student_features.example):
+        try:
             logits = ops.convert_to_numpy(self._classified(hint))
-            if logits.shape != expected.shape or not np.allclose(logits, expected, rtol=0.05, atol=0.05):
-                raise ValueError(
-                    "`classifier` must name the layer of the teacher that makes its logits of the averaged features of "
-                    f"`layers`. Received: classifier={self.classifier!r}, layers={self.layer_pairs}"
-                )
+        except ValueError:
+            return False
+        return logits.shape == expected.shape and np.allclose(logits, expected, rtol=0.05, atol=0.05)
 
     def _classified(self, features: Tensor) -> Tensor:
         """What the teacher's classifier makes of features of the teacher's width, as the teacher would."""
-        classifier = find_layer(self.teacher, self.classifier, "teacher")
+        classifier = find_layer(self.teacher, self.classifier, "teacher", "classifier")
         with without_gradients(classifier):
             return ops.cast(classifier(averaged(features), training=False), features.dtype)
 

@@ -80,5 +80,5 @@ def test_margins_must_be_known(arguments, error):
 
 def test_one_teacher():
     teachers, layers = [convolutional(4), convolutional(4)], {"normalization": "normalization"}
-    with pytest.raises(ValueError, match="OFD reads weights of its teacher"):
+    with pytest.raises(ValueError, match="`teachers` must be one for OFD"):
         OFDDistiller(teachers=teachers, student=convolutional(3), layers=layers)

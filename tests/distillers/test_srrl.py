@@ -90,5 +90,5 @@ def test_the_classifier_must_give_the_logits_of_the_teacher(layer, classifier):
 
 def test_one_teacher():
     teachers, layers = [convolutional(4), convolutional(4)], {"stage2": "stage2"}
-    with pytest.raises(ValueError, match="SRRL reads weights of its teacher"):
+    with pytest.raises(ValueError, match="`teachers` must be one for SRRL"):
         SRRLDistiller(teachers=teachers, student=convolutional(3), layers=layers, classifier="head")

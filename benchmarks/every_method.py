@@ -25,10 +25,13 @@ LAYERS = {
 OF_TRANSFORMERS = (*ON_TOKENS, "Attention", "MiniLM")
 
 
-def make(method: str, teacher: keras.Model, student: keras.Model, samples: int, batch_size: int) -> smskd.Distiller:
+def make(
+    method: str, teacher: keras.Model | None, student: keras.Model, samples: int, batch_size: int, **further: Any
+) -> smskd.Distiller:
     """Makes the distiller of a method, for that many samples and batches of that size at most.
 
-    The student of SimKD is one of `reuse_classifier`, in which other methods find the pool of the teacher.
+    The student of SimKD is one of `reuse_classifier`, in which other methods find the pool of the teacher. `further`
+    arguments come before the method's own ones here.
     """
     own: dict[str, dict[str, Any]] = {
         "CRD": {"samples": samples},
@@ -41,4 +44,4 @@ def make(method: str, teacher: keras.Model, student: keras.Model, samples: int, 
     if method in LAYERS:
         layers = {name: name if name.split("/")[0] in names else f"reused_classifier/{name}" for name in LAYERS[method]}
         arguments = {"layers": layers, **arguments}
-    return getattr(smskd, f"{method}Distiller")(teacher, student, **arguments)
+    return getattr(smskd, f"{method}Distiller")(teacher, student, **{**arguments, **further})

@@ -153,6 +153,8 @@ class SequentialDistiller(SavedRun):
             distiller.fit(initial_epoch=left.start, epochs=left.stop, **arguments)
         except FloatingPointError as error:
             raise FloatingPointError(f"Stage {index + 1} '{stage.name}': {error}") from None
+        finally:
+            distiller.first_epoch = 0
         self._compile_stage(index)
         run.end_stage(stage_run.record)
         return stage_run.record

@@ -33,6 +33,22 @@ def convolutional(width, name=None, size=8, classes=CLASSES, **kwargs):
     return keras.Model(inputs, layers.Dense(classes, name="head")(x), name=name)
 
 
+def with_every_layer(width, size=8, channels=1, classes=CLASSES, normalization=layers.BatchNormalization):
+    """Images in, maps, tokens that attend to each other, features `pool`, logits out: what any method may read."""
+    half = size // 2
+    x = inputs = keras.Input((size, size, channels))
+    x = layers.Conv2D(width, 3, padding="same", name="stage1")(x)
+    x = normalization(name="normalization")(x)
+    x = layers.Conv2D(width, 3, strides=2, activation="relu", padding="same", name="stage2")(layers.ReLU()(x))
+    tokens = layers.Reshape((half * half, width), name="tokens")(x)
+    attend = layers.MultiHeadAttention(2, width // 2, name="attention")
+    attended, _ = attend(tokens, tokens, return_attention_scores=True)
+    x = layers.Add()([x, layers.Reshape((half, half, width))(attended)])
+    x = layers.Conv2D(2 * width, 3, activation="relu", padding="same", name="stage3")(x)
+    x = layers.GlobalAveragePooling2D(name="pool")(x)
+    return keras.Model(inputs, layers.Dense(classes, name="head")(x))
+
+
 @keras.saving.register_keras_serializable("tests")
 class Counter(layers.Layer):
     """Counts how often it is called from Python: every step when run eagerly, every trace when compiled."""

@@ -6,11 +6,10 @@ import itertools
 import keras
 import numpy as np
 import pytest
-from keras import layers
 
 import keras_smskd as smskd
 from benchmarks.every_method import METHODS, make
-from tests.models import CLASSES, images, label_loss
+from tests.models import images, label_loss, with_every_layer
 
 SAMPLES = 8
 NOT_EQUAL_TO_SUM = {
@@ -20,27 +19,12 @@ NOT_EQUAL_TO_SUM = {
 }
 
 
-def model(width):
-    """Images in, maps, tokens that attend to each other, features `pool`, logits out: what any method may read."""
-    x = inputs = keras.Input((8, 8, 1))
-    x = layers.Conv2D(width, 3, padding="same", name="stage1")(x)
-    x = layers.BatchNormalization(name="normalization")(x)
-    x = layers.Conv2D(width, 3, strides=2, activation="relu", padding="same", name="stage2")(layers.ReLU()(x))
-    tokens = layers.Reshape((16, width), name="tokens")(x)
-    attend = layers.MultiHeadAttention(2, width // 2, name="attention")
-    attended, _ = attend(tokens, tokens, return_attention_scores=True)
-    x = layers.Add()([x, layers.Reshape((4, 4, width))(attended)])
-    x = layers.Conv2D(2 * width, 3, activation="relu", padding="same", name="stage3")(x)
-    x = layers.GlobalAveragePooling2D(name="pool")(x)
-    return keras.Model(inputs, layers.Dense(CLASSES, name="head")(x))
-
-
 @functools.cache
 def distillers(precision="float32"):
     """A distiller of every method, all of the same models."""
     keras.utils.set_random_seed(0)
-    teacher = model(8)
-    student = smskd.reuse_classifier(teacher, model(4), layers={"stage3": "stage3"})
+    teacher = with_every_layer(8)
+    student = smskd.reuse_classifier(teacher, with_every_layer(4), layers={"stage3": "stage3"})
     return {method: make(method, teacher, student, SAMPLES, SAMPLES) for method in METHODS}
 
 

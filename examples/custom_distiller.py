@@ -5,11 +5,12 @@ import numpy as np
 from keras import ops
 
 import keras_smskd as smskd
+from keras_smskd.ops import normalize  # That of Keras has no gradient at zero, but NaN.
 
 
 def direction_loss(teacher, student):
     """One minus the cosine of the angle between two features, `(batch,)`."""
-    return 1 - ops.sum(ops.normalize(teacher) * ops.normalize(student), axis=-1)
+    return 1 - ops.sum(normalize(teacher) * normalize(student), axis=-1)
 
 
 class DirectionDistiller(smskd.ProjectedDistiller):

@@ -45,7 +45,7 @@ class SequentialDistiller(SavedRun):
 
     Example:
 
-    >>> from keras_smskd import KDDistiller, FitNetDistiller
+    >>> from keras_smskd import FitNetDistiller, KDDistiller, Stage
     >>> teacher = keras.Sequential([keras.Input((4,)), keras.layers.Dense(16, name="hint"), keras.layers.Dense(3)])
     >>> student = keras.Sequential([keras.Input((4,)), keras.layers.Dense(5, name="guided"), keras.layers.Dense(3)])
     >>> distiller = SequentialDistiller([

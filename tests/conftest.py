@@ -1,8 +1,9 @@
-"""Keeps JAX from optimising what runs once and from compiling the same twice; prints the tally of parity cases."""
+"""One thread a process; keeps JAX from optimising what runs once; prints the tally of parity cases."""
 
 import os
 import tempfile
 
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # More than one worker would wait for one another, on PyTorch most.
 os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
 if "JAX_COMPILATION_CACHE_DIR" not in os.environ:  # Not in a worker of this process, which shares what is compiled.
     compiled = tempfile.TemporaryDirectory()

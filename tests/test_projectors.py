@@ -32,7 +32,7 @@ def test_without_activation_negative_hints_can_be_met():
     [
         ((12, 12, 3), (5, 5, 3), "at least as large as the teacher's, or half its size"),
         ((4, 4, 3), (4, 3), "same rank"),
-        ((4, 3), (5, 3), "length of a sequence"),
+        ((4, 3), (5, 3), "sequences of one length"),
     ],
 )
 def test_shapes_that_no_projector_fits(teacher, student, message):

@@ -321,6 +321,58 @@ def test_a_directory_that_cannot_be_used(tmp_path):
         kept(tmp_path / "file")
 
 
+def test_a_file_system_that_is_read_only():
+    with pytest.raises(OSError, match="`backup_dir` cannot be used"):
+        kept("/sys/run")
+
+
+class Breaks(Numbered):
+    """A dataset, one of whose workers fails after some batches."""
+
+    def __init__(self, batches=None):
+        super().__init__(workers=2)
+        self.left = batches
+
+    def __getitem__(self, index):
+        if self.left == 0:
+            raise EndError
+        self.left = None if self.left is None else self.left - 1
+        return super().__getitem__(index)
+
+
+def test_a_worker_that_fails_ends_a_run_that_goes_on(tmp_path):
+    students = []
+    for directory, batches in (("whole", None), ("broken", 12), ("broken", None)):
+        distiller, callback = sequence(), EndsIn(-1)
+        arguments = {"backup_dir": tmp_path / directory, "seed": 5, "callbacks": [callback], "verbose": 0}
+        if batches:
+            with pytest.raises(Exception, match="EndError|^$"):
+                distiller.fit(Breaks(batches), **arguments)
+        else:
+            distiller.fit(Breaks(), **arguments)
+            students.append(distiller.student)
+    assert 0 < len(callback.seen) < 4
+    assert_same_weights(students[1], weights_of(students[0]))
+
+
+def test_data_that_end_early(tmp_path):
+    """An epoch that is cut is told by Keras, one without a batch is an error; what was before stands."""
+
+    def batches(count):
+        for _ in range(count):
+            yield X[:8], Y[:8]
+
+    arguments = {"backup_dir": tmp_path, "seed": 5, "steps_per_epoch": 2, "verbose": 0, "epochs": [5, 1]}
+    with (
+        pytest.warns(UserWarning, match="ran out of data"),
+        pytest.raises(ValueError, match="`x` gave no batch in epoch 5"),
+    ):
+        sequence().fit(batches(5), **arguments)
+    distiller = sequence()
+    history = distiller.fit(batches(20), **arguments)
+    assert history.epoch == list(range(6))
+
+
 def test_a_disk_without_room(tmp_path, expected):
     class Fills(keras.callbacks.Callback):
         def on_epoch_begin(self, epoch, logs=None):

@@ -15,15 +15,20 @@ Tensor = Any
 class DataCheck(keras.callbacks.Callback):
     """Counts bad labels and usable batches in the compiled step, and raises at the end of an epoch that had them.
 
+    An epoch without any batch raises too.
+
     Arrays are checked whole before the first step (`array`); only a source that must be iterated waits for this.
 
     Args:
         distiller: The distiller to check for; the counters become variables of it.
     """
 
+    async_safe = True  # It counts batches, and Keras need not wait for it.
+
     def __init__(self, distiller: Any) -> None:
         super().__init__()
         self.distiller = distiller
+        self.batches = 0
         self.invalid_labels = scalar(distiller, "invalid_labels", aggregation="sum")
         self.usable_batches = scalar(distiller, "usable_batches", aggregation="sum")
 
@@ -48,7 +53,18 @@ class DataCheck(keras.callbacks.Callback):
         self.invalid_labels.assign(0.0)
         self.usable_batches.assign(0.0)
 
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        self.batches = 0
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        self.batches += 1
+
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        if not self.batches:
+            raise ValueError(
+                f"`x` gave no batch in epoch {epoch + 1}. A generator is read once: it must yield "
+                "`steps_per_epoch * epochs` batches, or give a dataset that begins anew."
+            )
         checks.check_label_values(float(self.invalid_labels.numpy()), self.distiller.classes)
         if float(self.usable_batches.numpy()) == 0.0:
             self._check_batch_size(self.distiller.smallest_batch - 1)

@@ -73,6 +73,7 @@ class SequentialDistiller(SavedRun):
         seed: int | None = None,
         backup_dir: Any = None,
         backup_every: int | None = None,
+        backup_best: str | None = None,
         resume: bool | str = True,
         **kwargs: Any,
     ) -> SequentialHistory:
@@ -97,6 +98,8 @@ class SequentialDistiller(SavedRun):
                 on with the first epoch that was not finished, to the same student. Without `seed` one is drawn.
             backup_every: Also keeps the run after every so many batches of an epoch, of arrays or of a `PyDataset` of
                 known length whose batches depend on their index alone.
+            backup_best: Name of a log, such as `"val_accuracy"`: `student.keras` in `backup_dir` is then the student of
+                the epoch, of all stages, in which it was best (lowest for a loss). Default: the student of the end.
             resume: True to go on with what `backup_dir` holds, if it is of the same run; `"force"` to go on with that
                 of another one; False to begin anew.
             **kwargs: Further arguments of `keras.Model.fit`, all but `initial_epoch`.
@@ -118,7 +121,7 @@ class SequentialDistiller(SavedRun):
             self._reference.check(x, y)
         self.history = history = SequentialHistory()
         cache = self._checked_cache(cache)
-        check_backup(backup_dir, backup_every, resume, x=x, steps_per_execution=self.steps_per_execution)
+        check_backup(backup_dir, backup_every, backup_best, resume, x=x, steps_per_execution=self.steps_per_execution)
         data = {"x": x, "y": y, "batch_size": batch_size, "verbose": verbose, "cache": cache, **kwargs}
         described = description(self, {**data, "backup_every": backup_every}, callbacks, seed)
         of_run: dict[str, Any] = {
@@ -127,7 +130,11 @@ class SequentialDistiller(SavedRun):
             "moment": self._moment if resume else None,
             "every": backup_every,
         }
-        run = Run(**of_run) if backup_dir is None else Backup(backup_dir, described, resume, verbose, **of_run)
+        run = (
+            Run(**of_run)
+            if backup_dir is None
+            else Backup(backup_dir, described, backup_best, resume, verbose, **of_run)
+        )
         self._run, self._moment = run, None
         with AcrossStages(callbacks, self) as across, run:
             for record in run.records:

@@ -1,6 +1,7 @@
 """Runs that are kept in a directory go on to the same student after any end of their process."""
 
 import collections
+import contextlib
 import csv
 import json
 import os
@@ -146,7 +147,7 @@ def test_batches_are_kept_of_data_that_can_begin_with_any():
         yield X, Y
 
     for x, message in ((batches(), "arrays, or a `PyDataset`"), (X, "`backup_dir`")):
-        with pytest.raises(ValueError, match=f"`backup_every` .*{message}"):
+        with pytest.raises(ValueError, match=f"`backup_every`.*{message}"):
             sequence().fit(x, Y if x is X else None, backup_dir="never" if x is not X else None, backup_every=2)
     distiller = sequence()
     distiller.compile("sgd", label_loss(), steps_per_execution=2)
@@ -414,6 +415,40 @@ def test_a_colleague_can_read_the_directory(tmp_path):
         student = keras.models.load_model(file)
         np.testing.assert_array_equal(student.predict(X, verbose=0), distiller.predict(X, verbose=0))
     assert (tmp_path / "stages" / "01_FitNet" / "student.keras").exists()
+
+
+def test_the_student_of_the_directory_is_the_last_or_the_best(tmp_path):
+    """The best survives the end of a process, and that the epochs after it are worse."""
+
+    class Overwrites(keras.callbacks.Callback):
+        values = (0.1, 0.7, float("nan"), 0.7)
+
+        def on_epoch_end(self, epoch, logs=None):
+            logs["val_quality"] = self.values[epoch]
+            logs["val_some_loss"] = -self.values[epoch]
+            students[epoch] = weights_of(self.model.student)
+
+    students = {}
+    for best, epoch in (("val_quality", 2), ("val_some_loss", 2), (None, 4)):
+        directory = tmp_path / str(best)
+        for ends in (EndsIn(3), EndsIn(-1)):
+            with contextlib.suppress(EndError):
+                distiller = sequence()
+                arguments = {"backup_dir": directory, "backup_best": best, "seed": 5}
+                distiller.fit(X, Y, callbacks=[Overwrites(), ends], **arguments, **FIT)
+        about = json.loads((directory / "student.json").read_text())
+        assert about["chosen"] == (f"best {best}" if best else "last")
+        assert (about["epoch"], about["stage"]) == (epoch, "FitNet" if best else "KD")
+        assert_same_weights(keras.models.load_model(directory / "student.keras"), students[epoch - 1])
+
+
+def test_the_best_is_by_a_log_that_there_is(tmp_path):
+    with pytest.raises(ValueError, match=r"`backup_best` must be one of the logs \['accuracy'.*'val_acuracy'"):
+        kept(tmp_path, backup_best="val_acuracy")
+    with pytest.raises(ValueError, match="`backup_best` .*need a `backup_dir`"):
+        sequence().fit(X, Y, backup_best="loss", **FIT)
+    with pytest.raises(TypeError, match="`backup_best` must be the name of a log"):
+        kept(tmp_path, backup_best=3)
 
 
 def test_a_seed_repeats_order_and_random_numbers():

@@ -6,18 +6,20 @@ from keras_smskd.base.repeatable import can_be_ordered
 from keras_smskd.checks import check_count, check_directory
 
 
-def check_backup(directory: Any, every: Any, resume: Any, *, x: Any, steps_per_execution: int) -> None:
+def check_backup(directory: Any, every: Any, best: Any, resume: Any, *, x: Any, steps_per_execution: int) -> None:
     """Raises unless a run can be kept as the arguments of `fit` say."""
     if not (isinstance(resume, bool) or resume == "force"):
         raise ValueError(f"`resume` must be True, False or 'force'. Received: resume={resume!r}")
     if directory is None:
-        if every is not None or resume == "force":
+        if every is not None or best is not None or resume == "force":
             raise ValueError(
-                "`backup_every` and `resume` need a `backup_dir` to keep the run in. Received: backup_dir=None with "
-                f"backup_every={every!r}, resume={resume!r}"
+                "`backup_every`, `backup_best` and `resume` need a `backup_dir` to keep the run in. Received: "
+                f"backup_dir=None with backup_every={every!r}, backup_best={best!r}, resume={resume!r}"
             )
     else:
         check_directory("backup_dir", directory)
+    if not isinstance(best, str | None):
+        raise TypeError(f"`backup_best` must be the name of a log. Received: backup_best={best!r}")
     if every is not None:
         _check_every(every, x, steps_per_execution)
 

@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from keras_smskd.backup.best import described, is_best
 from keras_smskd.backup.checkpoint import Checkpoint
 from keras_smskd.backup.description import differences
 from keras_smskd.backup.run import Run
@@ -17,15 +18,19 @@ class Backup(Run):
     Args:
         directory: The directory of the run.
         description: What must be the same for a checkpoint to go on.
+        best: The log by whose best epoch the student is chosen; None for the last epoch.
         resume: True to go on from a checkpoint, "force" even from one of another description, False to begin anew.
         verbose: Whether to say where the run goes on.
         **run: The arguments of `Run`.
     """
 
-    def __init__(self, directory: Any, description: dict[str, Any], resume: Any, verbose: Any, **run: Any) -> None:
+    def __init__(
+        self, directory: Any, description: dict[str, Any], best: str | None, resume: Any, verbose: Any, **run: Any
+    ) -> None:
         super().__init__(**run)
         self.directory = RunDirectory(directory)
         self.description = description
+        self.best = best
         self.resume = resume
         self.verbose = verbose
 
@@ -63,6 +68,11 @@ class Backup(Run):
             of_next = f" and batch {facts['batch']} of the next one" if facts.get("batch") else ""
             print(f"Going on after epoch {done}{of_next} of the run in {str(self.directory.path)!r}.")
 
+    def end_epoch(self, record: StageRecord) -> None:
+        records = [*self.records, record]
+        if self.best is not None and is_best(self.best, records):
+            self.directory.write_student(self.sequence.student, described(records, f"best {self.best}"))
+
     def end_stage(self, record: StageRecord) -> None:
         self.directory.write_stage(self.stage, record, self.sequence.student)
         super().end_stage(record)
@@ -70,8 +80,8 @@ class Backup(Run):
     def keep(self, checkpoint: Checkpoint) -> None:
         """Keeps a checkpoint in the directory too."""
         super().keep(checkpoint)
-        if self.is_over:
-            self.directory.write_student(self.sequence.student)
+        if self.is_over and self.best is None:
+            self.directory.write_student(self.sequence.student, described(self.records, "last"))
         checkpoint.facts["description"] = self.description
         checkpoint.write(self.directory.checkpoints)
         begun = [StageRecord(**checkpoint.facts["begun"])] if "begun" in checkpoint.facts else []

@@ -80,6 +80,9 @@ class Run:
             return StageRun(record, self, memory, moment)
         return BatchwiseRun(record, self, memory, moment, self.every)
 
+    def end_epoch(self, record: StageRecord) -> None:
+        """Looks at the student after an epoch of a stage."""
+
     def end_stage(self, record: StageRecord) -> None:
         """Goes on to the next stage."""
         self.records.append(record)

@@ -64,8 +64,9 @@ class RunDirectory:
         files.write_text(directory / "metrics.json", json.dumps({"epochs": len(record.epoch), **last}, indent=1))
         self._write_student(directory, student)
 
-    def write_student(self, student: keras.Model) -> None:
-        """Writes the student as the last stage left it."""
+    def write_student(self, student: keras.Model, described: dict[str, Any]) -> None:
+        """Writes the student of the run, and which one it is."""
+        files.write_text(self.path / "student.json", json.dumps(described, indent=1) + "\n")
         self._write_student(self.path, student)
 
     def _write_student(self, directory: pathlib.Path, student: keras.Model) -> None:

@@ -49,6 +49,7 @@ class StageRun(keras.callbacks.Callback):
         self.record.epoch.append(epoch)
         for log, value in (logs or {}).items():
             self.record.history.setdefault(log, []).append(float(value))
+        self.run.end_epoch(self.record)
         self._keep()
 
     def _restore_within_epoch(self, moment: Checkpoint, epoch: int) -> None:

@@ -17,7 +17,7 @@ def in_numpy(x: Any) -> Any:
     """A batch, or whole arrays, in NumPy, which has no bfloat16: float32 holds the same numbers."""
 
     def array(x: Any) -> np.ndarray:
-        if "bfloat16" in str(x.dtype):
+        if "bfloat16" in str(getattr(x, "dtype", None)):  # A data frame has one for every column.
             x = keras.ops.cast(x, "float32")
         x = np.asarray(keras.ops.convert_to_numpy(x) if keras.ops.is_tensor(x) else x, order="C")
         if x.dtype.kind not in "biuf":

@@ -2,17 +2,44 @@
 
 import dataclasses
 import math
+from typing import Any
 
 import keras
+import numpy as np
 
 
 @dataclasses.dataclass(frozen=True)
 class StageRecord:
-    """What one stage did: its name, its epochs in the count of the run, and its logs."""
+    """What one stage did.
+
+    Attributes:
+        name: Its name.
+        epoch: Its epochs in the count of the run.
+        history: Its logs, each with a value an epoch: a number, NaN where it was not measured, or a list where it is
+            more than one number.
+    """
 
     name: str
     epoch: list[int]
-    history: dict[str, list[float]]
+    history: dict[str, list[Any]]
+
+    def add(self, epoch: int, logs: dict[str, Any]) -> None:
+        """Adds an epoch."""
+        for log in [*self.history, *(log for log in logs if log not in self.history)]:
+            value = keras.ops.convert_to_numpy(logs.get(log, math.nan))
+            self.history.setdefault(log, [math.nan] * len(self.epoch)).append(np.asarray(value, "float64").tolist())
+        self.epoch.append(epoch)
+
+    def measured(self, index: int) -> dict[str, Any]:
+        """What one of the epochs has measured."""
+        logs = {log: values[index] for log, values in self.history.items() if values}
+        return {log: value for log, value in logs.items() if isinstance(value, list) or not math.isnan(value)}
+
+    @property
+    def numbers(self) -> dict[str, list[float]]:
+        """The logs that are one number."""
+        is_list = {log for log, values in self.history.items() for value in values if isinstance(value, list)}
+        return {log: values for log, values in self.history.items() if log not in is_list}
 
 
 class SequentialHistory(keras.callbacks.History):
@@ -20,7 +47,7 @@ class SequentialHistory(keras.callbacks.History):
 
     Attributes:
         epoch: Epochs 0 to N - 1, continued over the stages.
-        history: Dict of log name to N values; NaN where a stage does not compute it.
+        history: Dict of log name to N values; NaN where a stage does not compute it, or an epoch did not.
         stages: List of `StageRecord`s.
     """
 
@@ -37,5 +64,5 @@ class SequentialHistory(keras.callbacks.History):
         self.history = {log: [value for stage in self.stages for value in _values(stage, log)] for log in names}
 
 
-def _values(stage: StageRecord, log: str) -> list[float]:
+def _values(stage: StageRecord, log: str) -> list[Any]:
     return stage.history.get(log, [math.nan] * len(stage.epoch))

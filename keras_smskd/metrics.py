@@ -40,3 +40,10 @@ class Histogram(keras.metrics.Metric):
         """Rows of left edge, right edge and count."""
         edges = np.linspace(0.0, 1.0, self.bins + 1)
         return np.stack([edges[:-1], edges[1:], ops.convert_to_numpy(self.counts)], axis=1)
+
+
+class Count(keras.metrics.Sum):
+    """A sum whose result stays when a validation begins it anew: on PyTorch that of Keras is the variable itself."""
+
+    def result(self) -> Tensor:
+        return ops.copy(super().result())

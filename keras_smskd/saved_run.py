@@ -39,8 +39,11 @@ class SavedRun(Staged):
             include_teacher: Whether the teachers are in the file too; if not, they are handed to `load`.
 
         Raises:
-            ValueError: If the file does not end in `.keras`.
+            ValueError: If the file does not end in `.keras`, or `weighting` or `student_factory` has no name by which
+                `load` would find it.
         """
+        for name in ("weighting", "student_factory"):
+            _check_has_name(name, getattr(self, name))
         if not str(filepath).endswith(".keras"):
             raise ValueError(f"`filepath` of a run must end in '.keras'. Received: filepath={str(filepath)!r}")
         self._include_teacher = include_teacher
@@ -114,10 +117,23 @@ class SavedRun(Staged):
             variables.restore(variables.of_teachers(teachers), checkpoint.arrays, TEACHERS)
         elif fingerprint(teachers) != checkpoint.facts[TEACHERS]:
             raise ValueError("`teacher` must be that of the run. Received: one with other weights.")
+        of_run = {name: array for name, array in checkpoint.arrays.items() if not name.startswith(f"{TEACHERS}/")}
+        checkpoint = Checkpoint(checkpoint.facts, of_run)
         Run(self, moment=checkpoint)
         self._moment = checkpoint if "begun" in checkpoint.facts else None
 
     def _checkpoint(self) -> Checkpoint:
         """The end of the last epoch of a run that was interrupted, otherwise all as it is now."""
-        run = self._run or Run(self, moment=self._moment)
-        return run.checkpoint() if run.last is None or run.is_over else run.last
+        run = self._run or Run(self)
+        return self._moment or run.last or run.checkpoint()
+
+
+def _check_has_name(name: str, function: Any) -> None:
+    """Raises for a function that a file cannot name."""
+    is_lambda = getattr(function, "__name__", None) == "<lambda>"
+    if is_lambda or (callable(function) and not hasattr(function, "__name__") and not hasattr(function, "get_config")):
+        raise ValueError(
+            f"`{name}` of a run that is saved must be a function with a name: define it by `def`, and register it with "
+            "`keras.saving.register_keras_serializable()`, or hand it to `load` in `custom_objects`. "
+            f"Received: {name}={function!r}"
+        )

@@ -8,6 +8,7 @@ import keras
 from keras_smskd.backup import Backup, Run, check_backup, description
 from keras_smskd.cache import Cache, as_cache
 from keras_smskd.callbacks.across_stages import AcrossStages
+from keras_smskd.checks import check_count
 from keras_smskd.history import SequentialHistory, StageRecord
 from keras_smskd.saved_run import SavedRun
 
@@ -123,23 +124,23 @@ class SequentialDistiller(SavedRun):
         cache = self._checked_cache(cache)
         check_backup(backup_dir, backup_every, backup_best, resume, x=x, steps_per_execution=self.steps_per_execution)
         data = {"x": x, "y": y, "batch_size": batch_size, "verbose": verbose, "cache": cache, **kwargs}
-        described = description(self, {**data, "backup_every": backup_every}, callbacks, seed)
-        of_run: dict[str, Any] = {
-            "sequence": self,
-            "seed": seed,
-            "moment": self._moment if resume else None,
-            "every": backup_every,
-        }
-        run = (
-            Run(**of_run)
-            if backup_dir is None
-            else Backup(backup_dir, described, backup_best, resume, verbose, **of_run)
-        )
+        seed = None if seed is None else check_count("seed", seed, 0)
+        run: Run
+        of_run: dict[str, Any] = {"sequence": self, "seed": seed, "moment": self._moment if resume else None}
+        of_run["every"] = backup_every
+        if backup_dir is None:
+            run = Run(**of_run)
+        else:
+            arguments = {**data, "backup_every": backup_every, "backup_best": backup_best}
+            described = description(self, arguments, callbacks, seed)
+            run = Backup(backup_dir, described, backup_best, resume, verbose, **of_run)
         self._run, self._moment = run, None
         with AcrossStages(callbacks, self) as across, run:
             for record in run.records:
                 history.append(record)
-            for index in range(run.stage, len(self.stages)):
+            first = run.stage
+            for index in range(first, len(self.stages)):
+                self.stages[index].distiller.data_is_checked = index > first
                 history.append(self._fit_stage(index, len(history.epoch), run, across, data))
         return history
 
@@ -161,7 +162,8 @@ class SequentialDistiller(SavedRun):
         except FloatingPointError as error:
             raise FloatingPointError(f"Stage {index + 1} '{stage.name}': {error}") from None
         finally:
-            distiller.first_epoch = 0
+            distiller.first_epoch = distiller.first_batch = 0
+            distiller.data_is_checked = False
         self._compile_stage(index)
         run.end_stage(stage_run.record)
         return stage_run.record

@@ -119,7 +119,8 @@ class Staged(StudentModel):
         plan["reference_weight"] = weight
         if self._reference and weight:
             plan["reference_temperature"] = self._reference.temperature
-            plan["weighting"] = self._reference.weighting.__name__.removesuffix("_weighting")
+            weighting = self._reference.weighting
+            plan["weighting"] = getattr(weighting, "__name__", type(weighting).__name__).removesuffix("_weighting")
         return plan
 
     def summary(self, print_fn: Callable[[str], Any] = print) -> None:

@@ -198,6 +198,12 @@ def changed(**arguments):
     return lambda: (sequence(**arguments), {})
 
 
+def recompiled(loss=None, metrics=("accuracy",), **arguments):
+    distiller = sequence()
+    distiller.compile("adam", loss or label_loss(), metrics=list(metrics), **arguments)
+    return distiller
+
+
 OTHER_RUNS = {
     "temperature": (changed(temperature=2.0), r"stages\[1\].temperature: 4.0 before, 2.0 now"),
     "epochs": (changed(epochs=3), r"stages\[0\].epochs: 2 before, 3 now"),
@@ -206,6 +212,18 @@ OTHER_RUNS = {
     "student": (changed(width=4), "student"),
     "batch size": (lambda: (sequence(), {"batch_size": 4}), "fit.batch_size: 8 before, 4 now"),
     "validation": (lambda: (sequence(), {"validation_data": (X, Y)}), "data.validation_data: null before"),
+    "validations": (lambda: (sequence(), {"validation_freq": 2}), "fit.validation_freq: null before, 2 now"),
+    "best": (lambda: (sequence(), {"backup_best": "loss"}), 'fit.backup_best: null before, "loss" now'),
+    "label loss": (
+        lambda: (recompiled(keras.losses.SparseCategoricalCrossentropy(from_logits=True, ignore_class=0)), {}),
+        r"compile.loss\[1\].ignore_class: null before, 0 now",
+    ),
+    "metrics": (lambda: (recompiled(metrics=["accuracy", keras.metrics.SparseCategoricalAccuracy()]), {}), "metrics: "),
+    "batches left out": (lambda: (recompiled(on_nonfinite="skip_batch"), {}), "compile.on_nonfinite: .*skip_batch"),
+    "views": (
+        lambda: (sequence(), {"cache": smskd.Cache(views=2, augment=lambda x, seed: x)}),
+        r"cache: null before, .*\[2, 0\]",
+    ),
     "callbacks": (lambda: (sequence(), {"callback": keras.callbacks.TerminateOnNaN()}), r"callbacks\[0\]: .*EndsIn"),
 }
 
@@ -374,22 +392,25 @@ def test_data_that_end_early(tmp_path):
     assert history.epoch == list(range(6))
 
 
-def test_a_disk_without_room(tmp_path, expected):
+@pytest.mark.parametrize(("best", "file"), [(None, "00000003.npz"), ("loss", "student.keras")])
+def test_a_disk_without_room(tmp_path, expected, best, file):
     class Fills(keras.callbacks.Callback):
         def on_epoch_begin(self, epoch, logs=None):
-            if epoch == 2:
+            if epoch == 1:
                 resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
 
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     distiller = sequence()
     try:
-        with pytest.raises(OSError, match="`backup_dir` cannot be written .* What it held before stands"):
-            distiller.fit(X, Y, backup_dir=tmp_path, seed=5, callbacks=[Fills()], **FIT)
+        with pytest.raises(OSError, match=f"`backup_dir` cannot be written .* What it held before stands.*{file}"):
+            distiller.fit(X, Y, backup_dir=tmp_path, backup_best=best, seed=5, callbacks=[Fills()], **FIT)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-    assert not list(tmp_path.rglob("*.part"))
+    assert not list(tmp_path.rglob("*.part*"))
+    if best:
+        assert json.loads((tmp_path / "student.json").read_text())["epoch"] == 1
     with pytest.warns(UserWarning, match="callbacks begin anew"):
-        distiller = kept(tmp_path, resume="force")
+        distiller = kept(tmp_path, resume="force", backup_best=best)
     assert_same_weights(distiller.student, expected[0])
 
 

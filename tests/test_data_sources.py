@@ -49,6 +49,70 @@ def data_loader():
 SOURCES = [py_dataset, generator] + {"tensorflow": [tf_data], "torch": [data_loader]}.get(keras.backend.backend(), [])
 
 
+class Frame:
+    """A table as pandas has it: with a shape, but no type of all its numbers."""
+
+    def __init__(self, values):
+        self.values = values
+        self.shape = values.shape
+
+    def __len__(self):
+        return len(self.values)
+
+    def __array__(self, dtype=None, copy=None):
+        return np.asarray(self.values, dtype)
+
+
+def tables():
+    return {"x": Frame(X), "y": Y, "sample_weight": W, "batch_size": 8, "seed": 1}
+
+
+def endless_py_dataset():
+    class Endless(Batches):
+        def __len__(self):
+            raise NotImplementedError
+
+        @property
+        def num_batches(self):
+            return None
+
+    return {"x": Endless(X, Y, 8), "steps_per_epoch": 4}
+
+
+def endless_tf_data():
+    return {"x": tf_data()["x"].repeat(), "steps_per_epoch": 4}
+
+
+def tf_data_of_unknown_length():
+    return {"x": tf_data()["x"].filter(lambda *batch: True)}
+
+
+def endless_data_loader():
+    torch = pytest.importorskip("torch")
+
+    class Endless(torch.utils.data.IterableDataset):
+        def __iter__(self):
+            return zip(X, Y)
+
+    return {"x": torch.utils.data.DataLoader(Endless(), batch_size=8)}
+
+
+OF_UNKNOWN_LENGTH = [tables, endless_py_dataset] + {
+    "tensorflow": [endless_tf_data, tf_data_of_unknown_length],
+    "torch": [endless_data_loader],
+}.get(keras.backend.backend(), [])
+
+
+@pytest.mark.parametrize("backup", [False, True])
+@pytest.mark.parametrize("source", OF_UNKNOWN_LENGTH)
+def test_a_sequence_takes_data_that_do_not_tell_their_length(tmp_path, source, backup):
+    teacher, student = dense(8), dense(3)
+    distiller = smskd.SequentialDistiller([smskd.KDDistiller(teacher, student) for _ in range(2)])
+    distiller.compile("sgd", label_loss())
+    history = distiller.fit(**source(), verbose=0, backup_dir=tmp_path if backup else None)
+    assert np.isfinite(history.history["loss"]).all()
+
+
 def trained(source):
     keras.utils.set_random_seed(0)
     teacher, student = dense(8), dense(3)

@@ -108,7 +108,8 @@ def test_batches_are_left_out_as_if_they_had_not_been_there():
     students, histories = [], []
     for x, batches in ((X, [0, 2]), (spoiled, [0, 1, 2])):
         model = distiller(on_nonfinite="skip_batch")
-        histories.append(model.fit(Batches(x, batches), epochs=2, shuffle=False, verbose=0).history)
+        fit = {"epochs": 2, "shuffle": False, "verbose": 0, "validation_data": (X, Y)}
+        histories.append(model.fit(Batches(x, batches), **fit).history)
         students.append(model.student)
     for left, right in zip(*(weights_of(student) for student in students), strict=True):
         np.testing.assert_allclose(left, right, rtol=1e-5, atol=1e-6)
@@ -150,6 +151,22 @@ def test_a_sequence_leaves_batches_out():
     model.compile("adam", label_loss(), on_nonfinite="skip_batch")
     history = model.fit(Batches(spoiled, [0, 1, 2]), verbose=0).history
     assert history["skipped_batches"] == [1, 1, 1, 1]
+    assert all(np.isfinite(weight).all() for weight in weights_of(model.student))
+
+
+@pytest.mark.parametrize("validation", [{}, {"validation_data": (X, Y)}], ids=["alone", "validated"])
+@pytest.mark.parametrize("epochs", [0, 1])
+def test_an_epoch_of_which_nothing_is_left_ends_the_training(epochs, validation):
+    model, keeps, batches = distiller(on_nonfinite="skip_batch"), Keeps(), Batches(X, [0, 1, 2])
+
+    def begin(epoch, logs):
+        if epoch == epochs:
+            batches.x = X + np.nan
+
+    callbacks = [keeps, keras.callbacks.LambdaCallback(on_epoch_begin=begin)]
+    with pytest.raises(FloatingPointError, match=f"Every batch of epoch {epochs + 1} was left out"):
+        model.fit(batches, epochs=3, callbacks=callbacks, verbose=0, **validation)
+    assert len(keeps.students) == epochs
     assert all(np.isfinite(weight).all() for weight in weights_of(model.student))
 
 

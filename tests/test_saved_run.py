@@ -1,5 +1,6 @@
 """A run in one file goes on exactly where it was."""
 
+import functools
 import json
 import zipfile
 
@@ -143,6 +144,51 @@ def test_a_file_runs_no_code(tmp_path):
     for load in (keras.saving.load_model, smskd.SequentialDistiller.load):
         with pytest.raises(ValueError, match="[Ll]ambda|safe"):
             load(tmp_path / "crafted.keras")
+
+
+@pytest.mark.parametrize("function", [lambda *arguments: None, functools.partial(print)], ids=["lambda", "partial"])
+@pytest.mark.parametrize("name", ["weighting", "student_factory"])
+def test_a_function_without_a_name_is_refused_before_it_cannot_be_loaded(tmp_path, name, function):
+    distiller = sequence()
+    setattr(distiller, name, function)
+    with pytest.raises(ValueError, match=f"`{name}` of a run that is saved must be a function with a name"):
+        distiller.save(tmp_path / "run.keras")
+    assert not list(tmp_path.iterdir())
+
+
+def named(teacher_logits, y):
+    return keras.ops.ones_like(teacher_logits[:, 0])
+
+
+def test_a_function_with_a_name_is_handed_to_load(tmp_path):
+    distiller = sequence()
+    distiller.weighting = named
+    distiller.save(tmp_path / "run.keras")
+    loaded = smskd.SequentialDistiller.load(tmp_path / "run.keras", custom_objects={"named": named})
+    assert loaded.weighting is named
+
+
+def test_a_loaded_run_is_saved_as_it_is(tmp_path, whole):
+    interrupted(2).save(tmp_path / "run.keras")
+    loaded = keras.saving.load_model(tmp_path / "run.keras")
+    loaded.student.set_weights([0.0 * weight for weight in loaded.student.get_weights()])
+    loaded.save(tmp_path / "again.keras", include_teacher=False)
+    assert not any(weight.any() for weight in loaded.student.get_weights())
+    with zipfile.ZipFile(tmp_path / "again.keras") as file, file.open("assets/run.npz") as content:
+        assert not [name for name in np.load(content).files if name.startswith("teacher/")]
+    teacher = loaded.stages[0].distiller.teacher
+    again = smskd.SequentialDistiller.load(tmp_path / "again.keras", teacher=teacher)
+    again.fit(X, Y, callbacks=[Interrupts(None)], **FIT)
+    assert_same_weights(again.student, weights_of(whole.student))
+
+
+def test_a_loaded_run_has_its_seed(tmp_path, whole):
+    interrupted(3).save(tmp_path / "run.keras")
+    loaded = keras.saving.load_model(tmp_path / "run.keras")
+    with pytest.raises(ValueError, match="`seed` must be that of the run that goes on, 3, or None.*seed=5"):
+        loaded.fit(X, Y, **{**FIT, "seed": 5})
+    loaded.fit(X, Y, callbacks=[Interrupts(None)], **{**FIT, "seed": None})
+    assert_same_weights(loaded.student, weights_of(whole.student))
 
 
 def test_a_spoiled_file_is_refused(tmp_path):

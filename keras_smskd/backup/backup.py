@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_smskd.backup.best import described, is_best
+from keras_smskd.backup.best import check_best, described, is_best
 from keras_smskd.backup.checkpoint import Checkpoint
 from keras_smskd.backup.description import differences
 from keras_smskd.backup.run import Run
@@ -28,7 +28,7 @@ class Backup(Run):
         self, directory: Any, description: dict[str, Any], best: str | None, resume: Any, verbose: Any, **run: Any
     ) -> None:
         super().__init__(**run)
-        self.directory = RunDirectory(directory)
+        self.directory = RunDirectory(directory, self.sequence.student)
         self.description = description
         self.best = best
         self.resume = resume
@@ -42,8 +42,10 @@ class Backup(Run):
                 self._check(checkpoint)
                 self.go_on(checkpoint)
                 self._say(checkpoint)
+            else:
+                self.directory.clear()
             self.seed = int(np.random.randint(2**31)) if self.seed is None else self.seed
-            if checkpoint is None:
+            if not self.is_over:
                 self.directory.write_config({**self.description, "seed": self.seed})
         except BaseException:
             self._lock.release()
@@ -69,20 +71,32 @@ class Backup(Run):
             print(f"Going on after epoch {done}{of_next} of the run in {str(self.directory.path)!r}.")
 
     def end_epoch(self, record: StageRecord) -> None:
+        if self.best is None:
+            return
         records = [*self.records, record]
-        if self.best is not None and is_best(self.best, records):
-            self.directory.write_student(self.sequence.student, described(records, f"best {self.best}"))
+        check_best(self.best, records, _first(self.description["fit"].get("validation_freq", 1)))
+        if is_best(self.best, records):
+            self.directory.write_student(described(records, f"best {self.best}"))
 
     def end_stage(self, record: StageRecord) -> None:
-        self.directory.write_stage(self.stage, record, self.sequence.student)
+        self.directory.write_stage(self.stage, record)
         super().end_stage(record)
+
+    def end(self) -> None:
+        super().end()
+        if self.best is None:
+            self.directory.write_student(described(self.records, "last"))
+        self.keep(self.checkpoint())
 
     def keep(self, checkpoint: Checkpoint) -> None:
         """Keeps a checkpoint in the directory too."""
         super().keep(checkpoint)
-        if self.is_over and self.best is None:
-            self.directory.write_student(self.sequence.student, described(self.records, "last"))
         checkpoint.facts["description"] = self.description
         checkpoint.write(self.directory.checkpoints)
         begun = [StageRecord(**checkpoint.facts["begun"])] if "begun" in checkpoint.facts else []
         self.directory.write_history([*self.records, *begun])
+
+
+def _first(validation_freq: int | list[int]) -> int:
+    """How many epochs are done when the first validation is."""
+    return validation_freq if isinstance(validation_freq, int) else min(validation_freq)

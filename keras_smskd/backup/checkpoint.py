@@ -4,7 +4,6 @@ import dataclasses
 import json
 import pathlib
 import warnings
-import zipfile
 from typing import Any
 
 import numpy as np
@@ -12,7 +11,7 @@ import numpy as np
 from keras_smskd.backup import files
 
 FACTS = "facts"
-FORMAT = 1
+FORMAT = 2
 KEPT = 2
 """How many of the last checkpoints stay: should the disk spoil one, the one before is there."""
 
@@ -31,16 +30,17 @@ class Checkpoint:
 
     def write(self, directory: pathlib.Path) -> None:
         """Writes the checkpoint beside the last one, and takes away older ones."""
-        numbers = [int(file.stem) for file in _all_in(directory)]
+        numbers = [int(file.stem) for file in all_in(directory)]
         files.write(directory / f"{max(numbers, default=0) + 1:08}.npz", self.write_to)
-        for old in _all_in(directory)[:-KEPT]:
+        for old in all_in(directory)[:-KEPT]:
             old.unlink()
 
-    def write_to(self, file: Any) -> None:
-        """Writes the checkpoint to a file or a stream."""
-        facts = np.frombuffer(json.dumps({"format": FORMAT, **self.facts}).encode(), "uint8")
-        arrays: dict[str, Any] = {FACTS: facts, **self.arrays}
-        np.savez(file, **arrays)
+    def write_to(self, file: pathlib.Path) -> None:
+        """Writes the checkpoint to a file."""
+        facts = {"format": FORMAT, "arrays": len(self.arrays), **self.facts}
+        arrays: dict[str, Any] = {FACTS: np.frombuffer(json.dumps(facts).encode(), "uint8"), **self.arrays}
+        with file.open("wb") as stream:
+            np.savez(stream, **arrays)
 
     @classmethod
     def read(cls, file: pathlib.Path) -> "Checkpoint":
@@ -48,19 +48,21 @@ class Checkpoint:
         with np.load(file, allow_pickle=False) as content:
             arrays = {name: content[name] for name in content.files}
         facts = json.loads(arrays.pop(FACTS).tobytes().decode())
-        if facts["format"] != FORMAT:
-            raise ValueError(f"it is of format {facts['format']}, this package reads {FORMAT}")
+        if facts.pop("format") != FORMAT:
+            raise ValueError(f"it is of another format than {FORMAT}, which this package reads")
+        if facts.pop("arrays") != len(arrays):
+            raise ValueError(f"arrays are missing: it holds {len(arrays)}")
         return cls(facts, arrays)
 
     @classmethod
     def last_in(cls, directory: pathlib.Path) -> "Checkpoint | None":
         """The last checkpoint that is whole, or None if there is none at all."""
-        for file in reversed(_all_in(directory)):
+        for file in reversed(all_in(directory)):
             try:
                 return cls.read(file)
-            except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
+            except Exception as error:  # Of a spoiled archive there is hardly one that it cannot raise.
                 warnings.warn(f"The checkpoint {file} cannot be read ({error}); the one before is taken.", stacklevel=2)
-        if _all_in(directory):
+        if all_in(directory):
             raise ValueError(
                 f"No checkpoint in {directory} can be read. Give another `backup_dir`, or `resume=False` to train from "
                 "the beginning."
@@ -68,5 +70,6 @@ class Checkpoint:
         return None
 
 
-def _all_in(directory: pathlib.Path) -> list[pathlib.Path]:
+def all_in(directory: pathlib.Path) -> list[pathlib.Path]:
+    """The checkpoints in a directory, the last one last."""
     return sorted(file for file in directory.glob("*.npz") if file.stem.isdigit())

@@ -4,7 +4,9 @@ import json
 from typing import Any
 
 import keras
+import numpy as np
 
+from keras_smskd.backup.plain import SCALARS
 from keras_smskd.cache.digests import fingerprint
 from keras_smskd.version import __version__
 
@@ -17,11 +19,14 @@ VALUES = (
     "validation_batch_size",
     "class_weight",
     "shuffle",
+    "validation_freq",
+    "validation_steps",
+    "backup_best",
 )
 
 
 def description(sequence: Any, arguments: dict[str, Any], callbacks: Any, seed: int | None) -> dict[str, Any]:
-    """A run in JSON: versions, plan, optimizers, models, data and callbacks."""
+    """A run in JSON: versions, plan, optimizers, models, losses and metrics, cache, data and callbacks."""
     described = {
         "versions": {"keras_smskd": __version__, "keras": keras.__version__, "backend": keras.backend.backend()},
         "seed": seed,
@@ -29,10 +34,12 @@ def description(sequence: Any, arguments: dict[str, Any], callbacks: Any, seed: 
         "student": _shapes(sequence.student),
         "teachers": fingerprint(sequence.stages[0].distiller.teachers),
         "data": {name: _size(arguments[name]) for name in DATA if arguments.get(name) is not None},
+        "compile": _plain(sequence._compile_arguments()),
+        "cache": arguments["cache"].described() if arguments["cache"] else None,
         "fit": {name: arguments[name] for name in VALUES if arguments.get(name) is not None},
         "callbacks": [type(callback).__name__ for callback in keras.tree.flatten(callbacks)],
     }
-    return json.loads(json.dumps(described, default=str))
+    return json.loads(json.dumps(described, default=_in_json))
 
 
 def differences(before: Any, now: Any, path: str = "") -> list[str]:
@@ -55,6 +62,24 @@ def _of_stage(stage: Any) -> dict[str, Any]:
     }
 
 
+def _plain(values: Any) -> Any:
+    """Losses, metrics and choices: numbers and names as they are, objects by class and plain configuration."""
+    if isinstance(values, dict):
+        return {name: _plain(value) for name, value in values.items()}
+    if isinstance(values, list | tuple):
+        return [_plain(value) for value in values]
+    if isinstance(values, SCALARS):
+        return values
+    kind = getattr(values, "__name__", type(values).__name__)
+    config = values.get_config() if isinstance(values, keras.Loss | keras.Metric) else {}
+    return [kind, {name: value for name, value in config.items() if isinstance(value, SCALARS) and name != "name"}]
+
+
+def _in_json(value: Any) -> Any:
+    """A number of NumPy as one of Python, anything else in words."""
+    return value.item() if isinstance(value, np.generic) else str(value)
+
+
 def _shapes(model: keras.Model) -> list[str]:
     """The layers of a model, and the shapes of its weights."""
     layers = [type(layer).__name__ for layer in model.layers]
@@ -62,10 +87,15 @@ def _shapes(model: keras.Model) -> list[str]:
 
 
 def _size(data: Any) -> Any:
-    """The shapes of arrays, the length of anything else that has one."""
+    """The shapes of arrays, the length of anything else that knows it."""
     if isinstance(data, tuple | list | dict) or hasattr(data, "shape"):
-        return [f"{tuple(leaf.shape)} {leaf.dtype}" for leaf in keras.tree.flatten(data) if hasattr(leaf, "shape")]
-    return [type(data).__name__, len(data) if hasattr(data, "__len__") else None]
+        arrays = [leaf for leaf in keras.tree.flatten(data) if hasattr(leaf, "shape")]
+        return [f"{tuple(array.shape)} {getattr(array, 'dtype', None)}" for array in arrays]
+    try:
+        length = len(data)
+    except (TypeError, NotImplementedError):  # Endless, or not known before it is read.
+        length = None
+    return [type(data).__name__, length]
 
 
 def _short(value: Any) -> str:

@@ -3,41 +3,41 @@
 import os
 import pathlib
 from collections.abc import Callable
-from typing import IO, Any
+from typing import Any
 
 
-def write(file: pathlib.Path, content: Callable[[IO[bytes]], Any]) -> None:
+def write(file: pathlib.Path, content: Callable[[pathlib.Path], Any]) -> None:
     """Writes a file. Killed at any moment, or without room on the disk, the file that was there before stands.
 
     Args:
         file: The file.
-        content: Writes the content into a stream.
+        content: Writes the content to a path, whose name ends as that of the file.
 
     Raises:
         OSError: If it cannot be written, naming file and reason.
     """
-    part = file.with_name(f".{file.name}.part")
+    part = file.with_name(f".part.{file.name}")
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        with part.open("wb") as stream:
-            content(stream)
-            stream.flush()
+        content(part)
+        with part.open("rb+") as stream:
             os.fsync(stream.fileno())
         part.replace(file)
         _sync_names(file.parent)
     except OSError as error:
-        part.unlink(missing_ok=True)
         raise OSError(
             error.errno,
-            f"`backup_dir` cannot be written ({error.strerror}). What it held before stands: once it can be written, "
-            "start the same script again to go on",
+            f"`backup_dir` cannot be written ({error.strerror or error}). What it held before stands: once it can be "
+            "written, start the same script again to go on",
             str(file),
         ) from error
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def write_text(file: pathlib.Path, text: str) -> None:
     """Writes a text."""
-    write(file, lambda stream: stream.write(text.encode()))
+    write(file, lambda part: part.write_bytes(text.encode()))
 
 
 def _sync_names(directory: pathlib.Path) -> None:

@@ -1,5 +1,6 @@
 """Values of Python as JSON and arrays, and back: no code is ever stored or run."""
 
+import hashlib
 from typing import Any
 
 import numpy as np
@@ -8,16 +9,19 @@ Arrays = dict[str, np.ndarray]
 
 ARRAY, ITEMS, TUPLE = "array", "items", "tuple"
 
+SCALARS = (bool, int, float, str, type(None))
+
 
 def is_plain(value: Any) -> bool:
-    """Whether a value is made of numbers, strings, arrays, and lists, tuples and dicts of them."""
-    if isinstance(value, list | tuple):
+    """Whether a value is made of numbers, strings, arrays, and lists, tuples and dicts of them, but no subclasses."""
+    kind = type(value)
+    if kind in (list, tuple):
         return all(is_plain(item) for item in value)
-    if isinstance(value, dict):
-        return all(isinstance(key, str | int) and is_plain(item) for key, item in value.items())
-    if isinstance(value, np.ndarray):
+    if kind is dict:
+        return all(type(key) in SCALARS and is_plain(item) for key, item in value.items())
+    if kind is np.ndarray:
         return value.dtype.kind in "biuf"
-    return value is None or isinstance(value, bool | int | float | str | np.number | np.bool_)
+    return kind in SCALARS or isinstance(value, np.number | np.bool_)
 
 
 def encode(value: Any, arrays: Arrays, prefix: str) -> Any:
@@ -46,3 +50,10 @@ def decode(value: Any, arrays: Arrays) -> Any:
     if TUPLE in value:
         return tuple(decode(item, arrays) for item in value[TUPLE])
     return {key: decode(item, arrays) for key, item in value[ITEMS]}
+
+
+def digest(array: np.ndarray) -> str:
+    """A name for the content of an array."""
+    hasher = hashlib.blake2b(repr((array.dtype.str, array.shape)).encode(), digest_size=16)
+    hasher.update(np.ascontiguousarray(array).data)
+    return hasher.hexdigest()

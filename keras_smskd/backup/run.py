@@ -8,7 +8,7 @@ import keras
 
 from keras_smskd.backup import variables
 from keras_smskd.backup.checkpoint import Checkpoint
-from keras_smskd.backup.memory import Memory
+from keras_smskd.backup.memory import FirstSight, Memory
 from keras_smskd.backup.plain import Arrays
 from keras_smskd.backup.stage_run import BatchwiseRun, StageRun
 from keras_smskd.history import StageRecord
@@ -26,7 +26,7 @@ class Run:
     Attributes:
         stage: The stage that the run is in, from 0.
         records: What the stages before have done.
-        last: The last checkpoint.
+        last: The last checkpoint; None when the run is over, and all is in the models.
     """
 
     goes_on = False
@@ -42,7 +42,9 @@ class Run:
         self.records: list[StageRecord] = []
         self.last: Checkpoint | None = None
         self._moment: Checkpoint | None = None
+        self._first_sight = FirstSight()
         if moment is not None:
+            self._check_seed(moment.facts["seed"])
             self.go_on(moment)
 
     def __enter__(self) -> "Run":
@@ -56,13 +58,21 @@ class Run:
         """Whether all stages have ended."""
         return self.stage == len(self.sequence.stages)
 
+    def _check_seed(self, before: int | None) -> None:
+        if self.seed not in (None, before):
+            raise ValueError(
+                f"`seed` must be that of the run that goes on, {before}, or None; `resume=False` begins anew. "
+                f"Received: seed={self.seed}"
+            )
+
     def go_on(self, moment: Checkpoint) -> None:
         """Takes up the run at a moment."""
         facts = moment.facts
         self.goes_on = True
-        self.seed, self.stage, self.last = facts["seed"], facts["stage"], moment
+        self.seed, self.stage = facts["seed"], facts["stage"]
+        self.last = None if self.is_over else moment
         self.records = [StageRecord(**record) for record in facts["records"]]
-        variables.restore(variables.of_models(self.sequence), moment.arrays, variables.MODELS)
+        self.restore_models(moment)
         self._moment = moment if "begun" in facts else None
 
     def begin_stage(self, name: str, distiller: Any, callbacks: Sequence[keras.callbacks.Callback]) -> StageRun:
@@ -73,9 +83,9 @@ class Run:
         if moment is not None:
             record = StageRecord(**moment.facts["begun"])
             distiller.first_batch = moment.facts["batch"]
-            variables.restore(variables.of_models(self.sequence), moment.arrays, variables.MODELS)
+            self.restore_models(moment)
             variables.restore(variables.of_optimizer(distiller), moment.arrays, variables.OPTIMIZER)
-        memory = Memory(callbacks)
+        memory = Memory(callbacks, self._first_sight)
         if self.every is None:
             return StageRun(record, self, memory, moment)
         return BatchwiseRun(record, self, memory, moment, self.every)
@@ -88,15 +98,24 @@ class Run:
         self.records.append(record)
         self.stage += 1
         if self.is_over:
-            self.keep(self.checkpoint())
+            self.end()
+
+    def end(self) -> None:
+        """Lets go of the last checkpoint when the run is over."""
+        self.last = None
 
     def checkpoint(self, arrays: Arrays | None = None, **of_stage: Any) -> Checkpoint:
         """The run as it is now, with what belongs to the stage that has begun."""
         facts = {"seed": self.seed, "stage": self.stage, **of_stage}
         facts["records"] = [dataclasses.asdict(record) for record in self.records]
-        of_models = variables.values(variables.of_models(self.sequence), variables.MODELS)
+        of_models = variables.values(variables.of_models(self.sequence, self.stage), variables.MODELS)
         return Checkpoint(facts, {**of_models, **(arrays or {})})
 
     def keep(self, checkpoint: Checkpoint) -> None:
-        """Keeps a checkpoint in memory."""
-        self.last = checkpoint
+        """Keeps a checkpoint in memory, as long as the run is not over."""
+        self.last = None if self.is_over else checkpoint
+
+    def restore_models(self, moment: Checkpoint) -> None:
+        """Gives the models their values of a moment."""
+        of_models = variables.of_models(self.sequence, moment.facts["stage"])
+        variables.restore(of_models, moment.arrays, variables.MODELS)

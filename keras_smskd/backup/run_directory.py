@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import pathlib
+import shutil
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,7 +12,10 @@ import filelock
 import keras
 
 from keras_smskd.backup import files
+from keras_smskd.backup.checkpoint import all_in
 from keras_smskd.history import StageRecord
+
+WHOLE, WEIGHTS = "student.keras", "student.weights.h5"
 
 
 class RunDirectory:
@@ -19,11 +23,14 @@ class RunDirectory:
 
     Args:
         path: The directory; it is made when something is written.
+        student: The student. Of one that Keras cannot serialise the weights alone are written.
     """
 
-    def __init__(self, path: Any) -> None:
+    def __init__(self, path: Any, student: keras.Model) -> None:
         self.path = pathlib.Path(path)
         self.checkpoints = self.path / "checkpoints"
+        self.student = student
+        self.student_file = WHOLE if _can_be_serialised(student) else WEIGHTS
 
     def lock(self) -> filelock.BaseFileLock:
         """Takes the directory for this process; the system lets go of it however the process ends."""
@@ -40,36 +47,53 @@ class RunDirectory:
             raise OSError(error.errno, f"`backup_dir` cannot be used ({error.strerror})", str(self.path)) from error
         return lock
 
+    def clear(self) -> None:
+        """Removes what another run has left, its checkpoints last: without them nothing is known to be of a run."""
+        checkpoints = all_in(self.checkpoints)
+        if not checkpoints:
+            return
+        for stage in self.path.glob("stages/[0-9][0-9]_*"):
+            shutil.rmtree(stage)
+        of_run = [self.path / name for name in (WHOLE, WEIGHTS, "student.json", "history.csv")]
+        for file in [*of_run, *checkpoints]:
+            file.unlink(missing_ok=True)
+
     def write_config(self, description: dict[str, Any]) -> None:
         """Writes `config.json`: all that it takes to repeat the run, but for code and data."""
         files.write_text(self.path / "config.json", json.dumps(description, indent=1) + "\n")
 
     def write_history(self, records: Sequence[StageRecord]) -> None:
-        """Writes `history.csv`: a row an epoch."""
-        logs = list(dict.fromkeys(log for record in records for log in record.history))
+        """Writes `history.csv`: a row an epoch, empty where a log was not measured, of the logs that are one number."""
+        logs = list(dict.fromkeys(log for record in records for log in record.numbers))
         text = io.StringIO()
         table = csv.writer(text, lineterminator="\n")
         table.writerow(["epoch", "stage", *logs])
         for record in records:
             for index, epoch in enumerate(record.epoch):
-                values = [record.history.get(log, []) for log in logs]
-                row = [column[index] if index < len(column) else "" for column in values]
-                table.writerow([epoch + 1, record.name, *row])
+                measured = record.measured(index)
+                table.writerow([epoch + 1, record.name, *(measured.get(log, "") for log in logs)])
         files.write_text(self.path / "history.csv", text.getvalue())
 
-    def write_stage(self, index: int, record: StageRecord, student: keras.Model) -> None:
+    def write_stage(self, index: int, record: StageRecord) -> None:
         """Writes the student as a stage left it, and what the stage's last epoch measured."""
         directory = self.path / "stages" / f"{index + 1:02}_{record.name}"
-        last = {log: values[-1] for log, values in record.history.items() if values}
-        files.write_text(directory / "metrics.json", json.dumps({"epochs": len(record.epoch), **last}, indent=1))
-        self._write_student(directory, student)
+        self._write_student(directory, "metrics.json", {"epochs": len(record.epoch), **record.measured(-1)})
 
-    def write_student(self, student: keras.Model, described: dict[str, Any]) -> None:
+    def write_student(self, described: dict[str, Any]) -> None:
         """Writes the student of the run, and which one it is."""
-        files.write_text(self.path / "student.json", json.dumps(described, indent=1) + "\n")
-        self._write_student(self.path, student)
+        self._write_student(self.path, "student.json", described)
 
-    def _write_student(self, directory: pathlib.Path, student: keras.Model) -> None:
-        part = directory / ".part.keras"
-        student.save(part)
-        part.replace(directory / "student.keras")
+    def _write_student(self, directory: pathlib.Path, name: str, described: dict[str, Any]) -> None:
+        """Writes the student, and then what it is: the second is never ahead."""
+        save = self.student.save if self.student_file == WHOLE else self.student.save_weights
+        files.write(directory / self.student_file, save)
+        described = {"file": self.student_file, **described}
+        files.write_text(directory / name, json.dumps(described, indent=1) + "\n")
+
+
+def _can_be_serialised(model: keras.Model) -> bool:
+    try:
+        json.dumps(keras.saving.serialize_keras_object(model))
+    except Exception:
+        return False
+    return True

@@ -46,14 +46,13 @@ class StageRun(keras.callbacks.Callback):
             self._restore_within_epoch(moment, epoch)
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        self.record.epoch.append(epoch)
-        for log, value in (logs or {}).items():
-            self.record.history.setdefault(log, []).append(float(value))
+        self.record.add(epoch, logs or {})
         self.run.end_epoch(self.record)
         self._keep()
 
     def _restore_within_epoch(self, moment: Checkpoint, epoch: int) -> None:
-        """Brings back what the beginning of the epoch has set anew: metrics, callbacks, random numbers."""
+        """Brings back what the beginning of the epoch has set anew: counters, metrics, callbacks, random numbers."""
+        self.run.restore_models(moment)
         variables.restore(variables.of_metrics(self.model), moment.arrays, variables.METRICS)
         self.memory.restore(moment.facts["callbacks"], moment.arrays)
         seed_all(self.run.seed, epoch, moment.facts["batch"])

@@ -12,9 +12,12 @@ from keras_smskd.backup.plain import Arrays
 MODELS, OPTIMIZER, METRICS = "variable", "optimizer", "metric"
 
 
-def of_models(sequence: Any) -> list[Any]:
-    """The variables of student, reference and distillers, random seeds among them; those of teachers never change."""
-    distillers = [stage.distiller for stage in sequence.stages]
+def of_models(sequence: Any, stage: int) -> list[Any]:
+    """The variables of student, reference and the distillers that still train, or all of them if no stage is left.
+
+    Random seeds are among them. Those of teachers never change.
+    """
+    distillers = [each.distiller for each in sequence.stages[stage:] or sequence.stages]
     models = [sequence.student, *([sequence.reference] if sequence.reference else []), *distillers]
     frozen = {id(variable) for distiller in distillers for variable in of_teachers(distiller.teachers)}
     found = {id(variable): variable for model in models for variable in model.variables}

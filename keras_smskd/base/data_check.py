@@ -7,6 +7,7 @@ from keras import ops
 
 from keras_smskd import checks, model_checks
 from keras_smskd.base.weight import scalar
+from keras_smskd.base.weighted_terms import SKIPPED
 from keras_smskd.losses import check_compile
 
 Tensor = Any
@@ -15,7 +16,7 @@ Tensor = Any
 class DataCheck(keras.callbacks.Callback):
     """Counts bad labels and usable batches in the compiled step, and raises at the end of an epoch that had them.
 
-    An epoch without any batch raises too.
+    An epoch without any batch raises too, and one whose batches were all left out.
 
     Arrays are checked whole before the first step (`array`); only a source that must be iterated waits for this.
 
@@ -51,10 +52,10 @@ class DataCheck(keras.callbacks.Callback):
         model_checks.check_trains(self.distiller)
         check_compile(self.distiller._label_loss, None, float(self.distiller.label_weight.numpy()))
         self.invalid_labels.assign(0.0)
-        self.usable_batches.assign(0.0)
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         self.batches = 0
+        self.usable_batches.assign(0.0)
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         self.batches += 1
@@ -67,6 +68,11 @@ class DataCheck(keras.callbacks.Callback):
             )
         checks.check_label_values(float(self.invalid_labels.numpy()), self.distiller.classes)
         if float(self.usable_batches.numpy()) == 0.0:
+            if (logs or {}).get(SKIPPED):
+                raise FloatingPointError(
+                    f"Every batch of epoch {epoch + 1} was left out, for its loss was not finite: lower the learning "
+                    "rate or the weight of the term, or mend `x` or the layer."
+                )
             self._check_batch_size(self.distiller.smallest_batch - 1)
 
     def _check_batch_size(self, batch_size: int) -> None:

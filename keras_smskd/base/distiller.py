@@ -193,7 +193,8 @@ class Distiller(KeptArguments, Caching):
         """
         checks.check_count("epochs", epochs)
         check_arguments({"x": x, "y": y, "batch_size": batch_size, "seed": seed, **kwargs}, self.classes)
-        check_data(self._inputs_of(x), y, kwargs.get("sample_weight"), self.student)
+        if not self.data_is_checked:
+            check_data(self._inputs_of(x), y, kwargs.get("sample_weight"), self.student)
         self._data_check.array(y, batch_size or 32)
         check, kept = FiniteCheck(self), KeptVariables()
         callbacks = in_front(callbacks, EpochCounter(self), self._data_check, check, kept)

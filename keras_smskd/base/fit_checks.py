@@ -53,11 +53,16 @@ def check_data(x: Any, y: Any, sample_weight: Any, student: keras.Model) -> None
 def _is_finite(array: Any) -> bool:
     """Whether an array holds finite numbers alone, if it is a dense one of floating-point numbers."""
     if isinstance(array, np.ndarray):
-        with np.errstate(invalid="ignore"):  # The sum of opposite infinities is NaN, as it should.
-            return array.dtype.kind != "f" or bool(np.isfinite(np.sum(array, dtype="float64")))
+        return array.dtype.kind != "f" or _has_finite_sum(array) or bool(np.isfinite(array).all())
     if not ops.is_tensor(array) or not hasattr(array, "__array__") or "float" not in str(array.dtype):
         return True
     return bool(ops.all(ops.isfinite(array)))
+
+
+def _has_finite_sum(array: np.ndarray) -> bool:
+    """Whether the sum is finite: then so are the numbers, and no array of their size was made to know."""
+    with np.errstate(invalid="ignore", over="ignore"):
+        return bool(np.isfinite(np.sum(array, dtype="float64")))
 
 
 def _check_sample_weight(sample_weight: Any) -> None:

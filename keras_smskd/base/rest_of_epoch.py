@@ -1,6 +1,7 @@
 """Training that goes on within an epoch: its rest in one call of Keras's `fit`, the epochs after it in another."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import keras
@@ -44,12 +45,23 @@ def fit_rest(fit: Fit, model: Any, arguments: dict[str, Any], first: int) -> ker
     arguments = {**arguments, "callbacks": callbacks}
     _build_metrics(model, dataset)
     dataset.first = first
-    history = fit(**{**arguments, "epochs": begin + 1})
+    with _not_final(model.optimizer):
+        fit(**{**arguments, "epochs": begin + 1})
     dataset.first = 0
-    if not model.stop_training:
-        history = fit(**{**arguments, "initial_epoch": begin + 1})
+    end = begin + 1 if model.stop_training else epochs
+    history = fit(**{**arguments, "initial_epoch": begin + 1, "epochs": end})
     callbacks.end()
     return history
+
+
+@contextmanager
+def _not_final(optimizer: keras.optimizers.Optimizer) -> Iterator[None]:
+    """Keeps an optimizer from giving the weights their averages at the end of `fit`, which is not the last."""
+    optimizer.finalize_variable_values = lambda weights: None
+    try:
+        yield
+    finally:
+        del optimizer.finalize_variable_values
 
 
 def _build_metrics(model: Any, dataset: Ordered) -> None:

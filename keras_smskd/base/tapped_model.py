@@ -200,6 +200,22 @@ class TappedModel(StudentModel):
         own = [variable for variable in self.variables if id(variable) not in self._frozen]
         return [*own, *self.optimizer.variables]
 
+    def get_weights(self) -> list[Any]:
+        """The weights that are no frozen model's, as arrays: what `EarlyStopping` keeps."""
+        return [weight.numpy() for weight in self._own_weights]
+
+    def set_weights(self, weights: Sequence[Any]) -> None:
+        """Gives the weights of `get_weights` their values."""
+        received, expected = ([tuple(each.shape) for each in given] for given in (weights, self._own_weights))
+        if received != expected:
+            raise ValueError(f"`weights` must be arrays of the shapes {expected}. Received: shapes {received}")
+        for weight, value in zip(self._own_weights, weights, strict=True):
+            weight.assign(value)
+
+    @property
+    def _own_weights(self) -> list[Any]:
+        return [weight for weight in self.weights if id(weight) not in self._frozen]
+
     @property
     def trainable_weights(self) -> list[Any]:
         return self.trainable_variables

@@ -15,7 +15,7 @@ from keras_smskd.base.teachers import TEACHERS
 from keras_smskd.base.weight import Weight, scalar
 from keras_smskd.features import LOGITS, Features, precision
 from keras_smskd.losses import MeanLoss, check_labels_of_loss
-from keras_smskd.metrics import Histogram
+from keras_smskd.metrics import Count, Histogram
 from keras_smskd.reference import Reference, reference_loss, true_class_probability
 
 Tensor = Any
@@ -42,6 +42,9 @@ class WeightedTerms(TappedModel):
     first_batch = 0
     """The batch of its first epoch with which `fit` begins, given a `seed`."""
 
+    data_is_checked = False
+    """Whether the data of `fit` are those of a stage before, which has checked them."""
+
     on_nonfinite = "raise"
     """What a loss that is not finite does; see `Distiller.compile`."""
 
@@ -56,7 +59,7 @@ class WeightedTerms(TappedModel):
         self.epoch = scalar(self, "epoch")
         self.tcp = Histogram(name="tcp")
         self.sample_reference_weight = Histogram(name="sample_reference_weight")
-        self.skipped_batches = keras.metrics.Sum(name=SKIPPED)
+        self.skipped_batches = Count(name=SKIPPED)
         self._terms = {term: keras.metrics.Mean(name=term) for term in TERMS}
         self._label_loss: keras.losses.Loss | None = None
         self._mean = MeanLoss()

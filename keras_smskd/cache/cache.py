@@ -75,6 +75,11 @@ class Cache:
         self.views = None if views is None and augment is None else Views(views, augment, seed)
         self._segments: dict[str, list[Segment]] = {}
 
+    def described(self) -> dict[str, Any]:
+        """What it does to a run that trains from it."""
+        views = (self.views.count, self.views.seed) if self.views else None
+        return {"dtype": self.dtype, "views and seed": views}
+
     def source_of(self, arguments: dict[str, Any], detach: Detach) -> Arrays | Batches:
         """The source that the arguments of `fit` name."""
         x, batch_size = arguments["x"], arguments["batch_size"] or 32

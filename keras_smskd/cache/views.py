@@ -35,7 +35,7 @@ class Views:
                 f"Received: views={count!r}, augment={augment!r}"
             )
         self._augment = _seeded(augment) if isinstance(augment, keras.Layer) else augment
-        self._seed = checks.check_count("seed", seed, 0)
+        self.seed = checks.check_count("seed", seed, 0)
 
     def chunks(self, x: Any, view: int) -> Iterator[Any]:
         """A view of the samples of arrays, some at a time."""
@@ -48,7 +48,7 @@ class Views:
 
     def _chunk(self, x: Any, start: int, view: int) -> Any:
         chunk = keras.tree.map_structure(lambda array: array[start : start + CHUNK], x)
-        seed = int(np.random.SeedSequence((self._seed, view, start)).generate_state(1)[0]) % 2**31
+        seed = int(np.random.SeedSequence((self.seed, view, start)).generate_state(1)[0]) % 2**31
         view = in_numpy(self._augment(chunk, seed))
         sizes = [[len(array) for array in keras.tree.flatten(arrays)] for arrays in (chunk, view)]
         if sizes[0] != sizes[1]:

@@ -4,6 +4,8 @@ import keras
 import numpy as np
 import pytest
 
+collect_ignore_glob = ["docs/*.py"]  # Scripts: they import one another.
+
 
 @pytest.fixture(autouse=True)
 def _doctest_names(doctest_namespace):

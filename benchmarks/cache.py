@@ -16,9 +16,9 @@ import keras
 import numpy as np
 
 import keras_smskd as smskd
-from benchmarks.models import residual
 from benchmarks.training import BATCH_SIZE, compiled, noise
 from benchmarks.turns import CLOCKS, Row, Seconds, milliseconds, ratio, save, show
+from benchmarks.zoo.resnet import residual
 from keras_smskd.reference import Reference
 
 METRICS = ["accuracy"]

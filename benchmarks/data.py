@@ -1,9 +1,14 @@
 """CIFAR-100, for questions that noise cannot answer."""
 
+from typing import Any
+
 import keras
 import numpy as np
 
-Data = tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
+from keras_smskd.cache.views import Views
+
+Images = tuple[np.ndarray, np.ndarray]
+Data = tuple[Images, Images]
 
 MEAN, DEVIATION = (0.5071, 0.4867, 0.4408), (0.2675, 0.2565, 0.2761)
 
@@ -23,11 +28,50 @@ def normalized(x: np.ndarray) -> np.ndarray:
     return ((x / np.float32(255) - np.float32(MEAN)) / np.float32(DEVIATION)).astype("float32")
 
 
+def reduced(x: np.ndarray, size: int) -> np.ndarray:
+    """Smaller images, of the means of squares of pixels."""
+    squares = x.reshape(len(x), size, x.shape[1] // size, size, x.shape[2] // size, x.shape[3])
+    return squares.mean(axis=(2, 4)).astype("float32")
+
+
 def cropped_and_flipped(x: np.ndarray, seed: int) -> np.ndarray:
-    """The field's augmentation: a crop out of an image padded by 4 pixels, and its mirror image half of the time."""
+    """The field's augmentation: a crop out of an image padded by an eighth, and its mirror image half of the time."""
     generator = np.random.default_rng(seed)
-    padded = np.pad(x, ((0, 0), (4, 4), (4, 4), (0, 0)))
-    rows, columns = (generator.integers(0, 9, len(x))[:, None] + np.arange(32) for _ in range(2))
+    size, padding = x.shape[1], x.shape[1] // 8
+    padded = np.pad(x, ((0, 0), (padding, padding), (padding, padding), (0, 0)))
+    offsets = (generator.integers(0, 2 * padding + 1, len(x)) for _ in range(2))
+    rows, columns = (offset[:, None] + np.arange(size) for offset in offsets)
     flipped = generator.random(len(x)) < 0.5
     columns[flipped] = columns[flipped, ::-1]
     return padded[np.arange(len(x))[:, None, None], rows[:, :, None], columns[:, None, :]]
+
+
+class NewViews(keras.utils.PyDataset):
+    """Shuffled batches of augmented images; its `begin` is a callback's `on_epoch_begin`.
+
+    Args:
+        x: The images.
+        y: Their labels.
+        batch_size: Number of images in a batch, the last one too.
+        seed: Of the views.
+        views: Number of views of an image, which the epochs take in turns; None for new ones in every epoch.
+    """
+
+    def __init__(self, x: np.ndarray, y: np.ndarray, batch_size: int, seed: int, views: int | None = None) -> None:
+        super().__init__()
+        self.x, self.y, self.batch_size = x, y, batch_size
+        self.count = views
+        self.views = Views(views or 1, cropped_and_flipped, seed)
+        self.begin(0)
+
+    def begin(self, epoch: int, logs: Any = None) -> None:
+        """Makes the views of an epoch."""
+        self.rows = np.random.permutation(len(self.x))
+        self.inputs = self.views.whole(self.x, epoch % self.count if self.count else epoch)
+
+    def __len__(self) -> int:
+        return len(self.x) // self.batch_size
+
+    def __getitem__(self, index: int) -> Images:
+        rows = self.rows[index * self.batch_size : (index + 1) * self.batch_size]
+        return self.inputs[rows], self.y[rows]

@@ -18,9 +18,9 @@ import numpy as np
 
 import keras_smskd as smskd
 from benchmarks.ideal import Ideal
-from benchmarks.models import residual
 from benchmarks.training import BATCH_SIZE, epoch_of, noise
 from benchmarks.turns import milliseconds, ratio, save, show, take_turns
+from benchmarks.zoo.resnet import residual
 
 TEMPERATURE = 4.0
 

@@ -13,9 +13,9 @@ from collections.abc import Callable, Iterator
 import keras
 
 import keras_smskd as smskd
-from benchmarks.models import WIDTHS, residual
 from benchmarks.training import BATCH_SIZE, epoch_of, noise
 from benchmarks.turns import Row, milliseconds, ratio, save, show, take_turns
+from benchmarks.zoo.resnet import WIDTHS, residual
 
 POOL = {"layers": {"pool": "pool"}}
 

@@ -15,9 +15,10 @@ import numpy as np
 import keras_smskd as smskd
 from benchmarks.every_method import METHODS, OF_TRANSFORMERS, make
 from benchmarks.ideal import Ideal
-from benchmarks.models import residual, transformer
+from benchmarks.models import transformer
 from benchmarks.training import BATCH_SIZE, epoch_of, noise
 from benchmarks.turns import milliseconds, ratio, save, show, take_turns
+from benchmarks.zoo.resnet import residual
 from keras_smskd.reference import Reference
 
 

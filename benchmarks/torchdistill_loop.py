@@ -12,7 +12,7 @@ from torch import nn
 from torchdistill.core.forward_hook import ForwardHookManager
 from torchdistill.losses.mid_level import KDLoss
 
-from benchmarks.models import WIDTHS
+from benchmarks.zoo.resnet import WIDTHS
 
 
 class Block(nn.Module):
@@ -35,7 +35,7 @@ class Block(nn.Module):
 
 
 def residual(blocks: int) -> nn.Sequential:
-    """Builds `benchmarks.models.residual` in PyTorch."""
+    """Builds `benchmarks.zoo.resnet.residual` in PyTorch."""
     stem = nn.Sequential(nn.Conv2d(3, WIDTHS[0], 3, padding=1, bias=False), nn.BatchNorm2d(WIDTHS[0]), nn.ReLU())
     model = nn.Sequential()
     model.append(stem)

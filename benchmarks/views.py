@@ -12,41 +12,16 @@ Writes benchmarks/views.json. `--data` is a file as Keras writes it; without it 
 import argparse
 import pathlib
 import time
-from typing import Any
 
 import keras
-import numpy as np
 
 import keras_smskd as smskd
-from benchmarks.data import Data, cifar100, cropped_and_flipped
-from benchmarks.models import residual
+from benchmarks.data import Data, NewViews, cifar100, cropped_and_flipped
 from benchmarks.training import label_loss
 from benchmarks.turns import Row, save, show
-from keras_smskd.cache.views import Views
+from benchmarks.zoo.resnet import residual
 
 BATCH_SIZE = 128
-
-
-class NewViews(keras.utils.PyDataset):
-    """Shuffled batches of views that are new in every epoch."""
-
-    def __init__(self, x: np.ndarray, y: np.ndarray, epochs: int, seed: int) -> None:
-        super().__init__()
-        self.x, self.y = x, y
-        self.views = Views(epochs, cropped_and_flipped, seed)
-        self.begin(0)
-
-    def begin(self, epoch: int, logs: Any = None) -> None:
-        """Makes the views of an epoch."""
-        self.rows = np.random.permutation(len(self.x))
-        self.inputs = self.views.whole(self.x, epoch)
-
-    def __len__(self) -> int:
-        return len(self.x) // BATCH_SIZE
-
-    def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
-        rows = self.rows[index * BATCH_SIZE : (index + 1) * BATCH_SIZE]
-        return self.inputs[rows], self.y[rows]
 
 
 def compiled(model: keras.Model, samples: int, epochs: int) -> keras.Model:
@@ -60,7 +35,7 @@ def compiled(model: keras.Model, samples: int, epochs: int) -> keras.Model:
 def fit_online(model: keras.Model, data: Data, epochs: int, seed: int) -> None:
     """Trains on new views."""
     (x, y), _ = data
-    dataset = NewViews(x, y, epochs, seed)
+    dataset = NewViews(x, y, BATCH_SIZE, seed)
     begin = keras.callbacks.LambdaCallback(on_epoch_begin=dataset.begin)
     model.fit(dataset, epochs=epochs, callbacks=[begin], shuffle=False, verbose=0)
 

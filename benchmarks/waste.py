@@ -17,9 +17,9 @@ import tempfile
 import keras
 
 import keras_smskd as smskd
-from benchmarks.models import residual
 from benchmarks.training import BATCH_SIZE, label_loss, noise
 from benchmarks.turns import ratio, save, show, take_turns
+from benchmarks.zoo.resnet import residual
 from keras_smskd.reference import Reference
 
 STAGES = 20

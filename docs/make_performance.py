@@ -5,14 +5,12 @@ python docs/make_performance.py --check   fails if the tables are not up to date
 """
 
 import json
-import pathlib
-import re
-import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from statistics import mean, median, stdev
 from typing import Any
 
-ROOT = pathlib.Path(__file__).parent.parent
+from pages import ROOT, table, write_or_check
+
 PAGE, PLOT = ROOT / "docs" / "performance.md", ROOT / "docs" / "scaling.png"
 BACKENDS = {"tensorflow": "TensorFlow", "jax": "JAX", "torch": "PyTorch"}
 
@@ -26,12 +24,6 @@ def results(script: str) -> dict[str, Any]:
 def rows_of(script: str, place: str) -> dict[str, dict[str, float]]:
     """The rows that a benchmark measured at a place."""
     return results(script).get(place, {}).get("rows", {})
-
-
-def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """A table in Markdown."""
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines)
 
 
 def number(row: dict[str, float] | None, key: str) -> str:
@@ -151,14 +143,6 @@ def machines() -> str:
 TABLES = (ideal, summary_of_ideal, made_of, cache, peers, peers_of_ideal, views, waste, on_gpu, machines)
 
 
-def filled(text: str) -> str:
-    """The page with its tables."""
-    for make in TABLES:
-        pattern = rf"(<!-- {make.__name__} -->\n).*?(<!-- end -->)"
-        text = re.sub(pattern, lambda match, make=make: f"{match[1]}{make()}\n{match[2]}", text, flags=re.DOTALL)
-    return text
-
-
 def draw() -> None:
     """Draws the scaling of a step."""
     import matplotlib  # noqa: PLC0415
@@ -189,15 +173,5 @@ def draw() -> None:
     figure.savefig(PLOT, dpi=90)
 
 
-def main() -> None:
-    """Writes the page and the plot, or compares the tables."""
-    text = filled(PAGE.read_text())
-    if "--check" not in sys.argv:
-        PAGE.write_text(text)
-        draw()
-    elif PAGE.read_text() != text:
-        sys.exit(f"{PAGE.relative_to(ROOT)} is not up to date: run `python docs/make_performance.py`.")
-
-
 if __name__ == "__main__":
-    main()
+    write_or_check(PAGE, TABLES, draw)

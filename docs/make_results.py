@@ -1,0 +1,161 @@
+"""Writes the tables of docs/results.md, and the plot in it, from the runs of the study.
+
+python docs/make_results.py           writes both; the plot needs matplotlib
+python docs/make_results.py --check   fails if the tables are not up to date
+"""
+
+import dataclasses
+import json
+import sys
+from collections.abc import Iterable
+from statistics import median
+
+from pages import ROOT, table, write_or_check
+
+sys.path.insert(0, str(ROOT))  # `benchmarks` is no installed package.
+
+from benchmarks.study.lists import ABLATED, DESK, PAIRS, STAGES  # noqa: E402
+from benchmarks.study.plan import ALONE, Run  # noqa: E402
+from benchmarks.study.summary import Estimate, Summary, best, test, validation  # noqa: E402
+
+PAGE, PLOT = ROOT / "docs" / "results.md", ROOT / "docs" / "results.png"
+RESULTS = ROOT / "benchmarks" / "results"
+SUMMARY = Summary(RESULTS / "desk")
+ROWS = SUMMARY.rows
+
+
+def done(runs: Iterable[Run]) -> list[str]:
+    """The labels of runs that were made, in order."""
+    return list(dict.fromkeys(run.label for run in runs if run.label in ROWS))
+
+
+def against(label: str, other: str) -> str:
+    """The paired difference of the test accuracy."""
+    shared = label in ROWS and other in ROWS and ROWS[label].keys() & ROWS[other].keys()
+    return SUMMARY.difference(label, other, test).text("+") if shared else ""
+
+
+def accuracy(label: str) -> str:
+    """The test accuracy."""
+    return SUMMARY.estimate(label, test).text() if label in ROWS else ""
+
+
+def line(label: str) -> list[object]:
+    """A row of the main table."""
+    reached = SUMMARY.times_to_accuracy(label)
+    time = "never" if median(reached) == float("inf") else f"{median(reached):.2f}"
+    costs = f"{SUMMARY.costs(label).mean:.2f}"
+    rest = [against(label, ALONE), against(label, "KD"), costs, time, len(ROWS[label])]
+    return [label, accuracy(label), SUMMARY.estimate(label, best).text(), *rest]
+
+
+def desk() -> str:
+    """All plans at equal epochs."""
+    head = [
+        "Plan",
+        "Last epoch",
+        "Best epoch",
+        "To alone",
+        "To KD",
+        "Time / alone",
+        "Time to alone's accuracy",
+        "Seeds",
+    ]
+    return table(head, map(line, done(DESK)))
+
+
+def pairs() -> str:
+    """Two methods jointly and one after another, with and without reference."""
+    rows = []
+    for first, second in PAIRS:
+        for plan in (f"{first} + {second}", f"{first} > {second}", f"{second} > {first}"):
+            without = Run(plan, reference_weight=0.0).label
+            singles = [against(plan, method) for method in (first, second)]
+            rows.append([plan, accuracy(plan), *singles, accuracy(without), against(plan, without)])
+    head = ["Plan", "Test accuracy", "To the first method of the pair", "To the second", "Without reference"]
+    return table([*head, "What the reference adds"], [row for row in rows if row[1]])
+
+
+def ablation(name: str, values: Iterable[object]) -> str:
+    """The two ablated plans with other values of one option."""
+    rows = []
+    for value in values:
+        labels = [dataclasses.replace(Run(plan), **{name: value}).label for plan in ABLATED]
+        rows.append([value, *(cell for label, plan in zip(labels, ABLATED, strict=True) for cell in both(label, plan))])
+    head = [cell for plan in ABLATED for cell in (plan, "to the default")]
+    return table([name, *head], [row for row in rows if any(row[1:])])
+
+
+def both(label: str, plan: str) -> list[str]:
+    """A validation accuracy, and its difference to the plan with the defaults."""
+    if label not in ROWS:
+        return ["", ""]
+    return [SUMMARY.estimate(label, validation).text(), SUMMARY.difference(label, plan, validation).text("+")]
+
+
+def weightings() -> str:
+    """Which samples the reference holds."""
+    values = ["tcp", "uniform", "known", "shuffled", "normalized_tcp", "normalized_known", "normalized_shuffled"]
+    return ablation("weighting", values)
+
+
+def weights() -> str:
+    """How strongly the reference holds."""
+    return ablation("reference_weight", [0.0, 0.3, 1.0, 3.0, 10.0])
+
+
+def temperatures() -> str:
+    """The temperature of the reference loss."""
+    return ablation("reference_temperature", [1.0, 2.0, 4.0, 8.0])
+
+
+def restarts() -> str:
+    """Whether the learning rate begins anew in each stage."""
+    return ablation("restart", [True, False])
+
+
+def stages() -> str:
+    """One to six stages in the same number of epochs."""
+    lines = ([label, accuracy(label), against(label, "KD"), len(ROWS[label])] for label in done(STAGES))
+    return table(["Plan", "Test accuracy", "To KD", "Seeds"], lines)
+
+
+def setting() -> str:
+    """The protocol."""
+    protocol = next(iter(next(iter(ROWS.values())).values()))["protocol"]
+    return table(["What", "Value"], ([name.replace("_", " "), value] for name, value in protocol.items()))
+
+
+def teacher() -> str:
+    """The accuracy of the teacher."""
+    file = RESULTS / "teachers" / "desk_wrn_16_2.json"
+    facts = json.loads(file.read_text()) if file.exists() else {}
+    return table(["Images", "Accuracy of the teacher, %"], facts.items())
+
+
+def draw() -> None:
+    """Draws all plans of the main table, by what they gain."""
+    import matplotlib  # noqa: PLC0415
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot  # noqa: PLC0415
+
+    labels = sorted(done(DESK), key=lambda label: SUMMARY.estimate(label, test).mean)
+    estimates: list[Estimate] = [SUMMARY.estimate(label, test) for label in labels]
+    colors = ["C2" if ">" in label else "C1" if "+" in label else "C7" if label == ALONE else "C0" for label in labels]
+    figure, axis = pyplot.subplots(figsize=(7, 0.26 * len(labels) + 1), layout="constrained")
+    for row, (estimate, color) in enumerate(zip(estimates, colors, strict=True)):
+        axis.errorbar(estimate.mean, row, xerr=estimate.error, fmt="o", color=color, capsize=3)
+    axis.set_yticks(range(len(labels)), labels)
+    axis.set(xlabel="test accuracy after the last epoch, %, with its standard error")
+    axis.grid(axis="x", alpha=0.3)
+    for color, kind in {"C7": "alone", "C0": "one method", "C1": "jointly", "C2": "in stages"}.items():
+        axis.plot([], [], "o", color=color, label=kind)
+    axis.legend(loc="lower right")
+    figure.savefig(PLOT, dpi=90)
+
+
+TABLES = (setting, teacher, desk, pairs, weightings, weights, temperatures, restarts, stages)
+
+if __name__ == "__main__":
+    write_or_check(PAGE, TABLES, draw)

@@ -8,18 +8,22 @@ from setuptools import find_packages, setup
 HERE = pathlib.Path(__file__).parent
 VERSION = re.search(r'__version__ = "(.+)"', (HERE / "keras_smskd" / "version.py").read_text()).group(1)
 
+FIGURES = ["matplotlib>=3.8"]
 TENSORBOARD = ["tensorboard>=2.16", "setuptools<81"]
 EXPORT = ["tf2onnx>=1.17", "onnxscript>=0.5"]  # ONNX from TensorFlow and PyTorch; both bring `onnx`, no backend.
+SEARCH = ["keras-tuner>=1.4.8", "six"]  # KerasTuner 1.4.8 imports `six` and does not ask for it.
 EXTRAS = {
     "tensorflow": ["tensorflow>=2.16"],
     "jax": ["jax>=0.4.28", "keras>=3.10"],  # Older releases of Keras do not run on newer ones of JAX.
     "torch": ["torch>=2.1"],
     "cv": ["keras-cv>=0.9"],
     "tensorboard": TENSORBOARD,
+    "figures": FIGURES,
     "export": EXPORT,
     "export-jax": ["jax2onnx>=0.17"],  # ONNX from JAX; brings much of JAX's ecosystem.
+    "search": SEARCH,
     "examples": ["scikit-learn>=1.3", *TENSORBOARD],
-    "benchmarks": ["matplotlib>=3.8"],
+    "benchmarks": FIGURES,
     "dev": [
         "pytest>=8",
         "pytest-xdist>=3.5",
@@ -30,8 +34,10 @@ EXTRAS = {
         "pylint>=3.2",
         "scikit-learn>=1.3",
         "onnxruntime>=1.19",
+        *FIGURES,
         *TENSORBOARD,
         *EXPORT,
+        *SEARCH,
     ],
 }
 

@@ -35,6 +35,13 @@ def check_fraction(name: str, value: float) -> float:
     return float(value)
 
 
+def check_cosine(name: str, value: float) -> float:
+    """Returns `value` if it is a number from -1 to 1."""
+    if not _is_number(value) or not -1 <= value <= 1:
+        raise ValueError(f"`{name}` must be a number from -1 to 1. Received: {name}={value!r}")
+    return float(value)
+
+
 def check_count(name: str, value: int, smallest: int = 1) -> int:
     """Returns `value` if it is a whole number of at least `smallest`."""
     if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < smallest:

@@ -49,12 +49,14 @@ class SequentialHistory(keras.callbacks.History):
         epoch: Epochs 0 to N - 1, continued over the stages.
         history: Dict of log name to N values; NaN where a stage does not compute it, or an epoch did not.
         stages: List of `StageRecord`s.
+        forgetting: The matrix of a `ForgettingReport` among the callbacks, otherwise None.
     """
 
     def __init__(self) -> None:
         super().__init__()
         self.epoch: list[int] = []
         self.stages: list[StageRecord] = []
+        self.forgetting: np.ndarray | None = None
 
     def append(self, stage: StageRecord) -> None:
         """Adds the record of one stage."""

@@ -138,6 +138,8 @@ class SequentialDistiller(SavedRun):
         with AcrossStages(callbacks, self) as across, run:
             for record in run.records:
                 history.append(record)
+            if run.is_over:
+                run.remind(across.for_stage(len(self.stages) - 1, goes_on=True))
             first = run.stage
             for index in range(first, len(self.stages)):
                 self.stages[index].distiller.data_is_checked = index > first
@@ -165,7 +167,8 @@ class SequentialDistiller(SavedRun):
             distiller.first_epoch = distiller.first_batch = 0
             distiller.data_is_checked = False
         self._compile_stage(index)
-        run.end_stage(stage_run.record)
+        across.end_stage(index)
+        run.end_stage(stage_run)
         return stage_run.record
 
     def _checked_cache(self, cache: Any) -> Cache | None:
@@ -173,7 +176,8 @@ class SequentialDistiller(SavedRun):
         cache = as_cache(cache)
         for stage in self.stages if cache else ():
             stage.distiller.check_cacheable()
-            stage.distiller.also_cached = self._layers_of(stage.distiller.teachers)
+            layers = {*stage.distiller.also_cached, *self._layers_of(stage.distiller.teachers)}
+            stage.distiller.also_cached = sorted(layers)
         return cache
 
     def _layers_of(self, teachers: Sequence[keras.Model]) -> list[str]:

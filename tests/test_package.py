@@ -69,7 +69,7 @@ def test_no_file_is_long():
 def test_the_import_is_light():
     code = (
         "import time, keras; start = time.process_time(); import keras_smskd, sys; "
-        "print(time.process_time() - start, 'tensorboard' in sys.modules)"
+        "print(time.process_time() - start, 'tensorboard' in sys.modules, 'keras_tuner' in sys.modules)"
     )
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     runs = [
@@ -78,5 +78,6 @@ def test_the_import_is_light():
     ]
     fastest = min(float(run.stdout.split()[0]) for run in runs)
     assert fastest < 0.4
+    assert all(run.stdout.split()[2] == "False" for run in runs)
     if keras.backend.backend() != "tensorflow":  # Which imports it itself.
         assert all(run.stdout.split()[1] == "False" for run in runs)

@@ -7,8 +7,11 @@ import numpy as np
 from keras_smskd.backup.best import check_best, described, is_best
 from keras_smskd.backup.checkpoint import Checkpoint
 from keras_smskd.backup.description import differences
+from keras_smskd.backup.memory import Memory
+from keras_smskd.backup.plain import Arrays
 from keras_smskd.backup.run import Run
 from keras_smskd.backup.run_directory import RunDirectory
+from keras_smskd.backup.stage_run import StageRun
 from keras_smskd.history import StageRecord
 
 
@@ -78,15 +81,17 @@ class Backup(Run):
         if is_best(self.best, records):
             self.directory.write_student(described(records, f"best {self.best}"))
 
-    def end_stage(self, record: StageRecord) -> None:
-        self.directory.write_stage(self.stage, record)
-        super().end_stage(record)
+    def end_stage(self, stage_run: StageRun) -> None:
+        self.directory.write_stage(self.stage, stage_run.record)
+        super().end_stage(stage_run)
 
-    def end(self) -> None:
-        super().end()
+    def end(self, memory: Memory) -> None:
+        super().end(memory)
         if self.best is None:
             self.directory.write_student(described(self.records, "last"))
-        self.keep(self.checkpoint())
+        arrays: Arrays = {}
+        callbacks = memory.encoded(arrays)
+        self.keep(self.checkpoint(arrays, callbacks=callbacks))
 
     def keep(self, checkpoint: Checkpoint) -> None:
         """Keeps a checkpoint in the directory too."""

@@ -73,7 +73,7 @@ class Run:
         self.last = None if self.is_over else moment
         self.records = [StageRecord(**record) for record in facts["records"]]
         self.restore_models(moment)
-        self._moment = moment if "begun" in facts else None
+        self._moment = moment if "callbacks" in facts else None
 
     def begin_stage(self, name: str, distiller: Any, callbacks: Sequence[keras.callbacks.Callback]) -> StageRun:
         """What records a stage whose distiller is compiled and whose callbacks are as their user made them."""
@@ -93,16 +93,21 @@ class Run:
     def end_epoch(self, record: StageRecord) -> None:
         """Looks at the student after an epoch of a stage."""
 
-    def end_stage(self, record: StageRecord) -> None:
+    def end_stage(self, stage_run: StageRun) -> None:
         """Goes on to the next stage."""
-        self.records.append(record)
+        self.records.append(stage_run.record)
         self.stage += 1
         if self.is_over:
-            self.end()
+            self.end(stage_run.memory)
 
-    def end(self) -> None:
+    def end(self, memory: Memory) -> None:
         """Lets go of the last checkpoint when the run is over."""
         self.last = None
+
+    def remind(self, callbacks: Sequence[keras.callbacks.Callback]) -> None:
+        """Gives the callbacks of the last stage back what they remembered when the run was over."""
+        if self._moment is not None:
+            Memory(callbacks, self._first_sight).restore(self._moment.facts["callbacks"], self._moment.arrays)
 
     def checkpoint(self, arrays: Arrays | None = None, **of_stage: Any) -> Checkpoint:
         """The run as it is now, with what belongs to the stage that has begun."""

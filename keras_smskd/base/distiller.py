@@ -18,7 +18,7 @@ from keras_smskd.base.repeatable import repeatable
 from keras_smskd.base.rest_of_epoch import fit_rest
 from keras_smskd.base.skipping import skipping
 from keras_smskd.features import Features
-from keras_smskd.losses import as_loss, check_compile
+from keras_smskd.losses import as_loss, check_compile, check_labels_of_loss
 
 Tensor = Any
 Model: TypeAlias = keras.Model | None
@@ -215,6 +215,14 @@ class Distiller(KeptArguments, Caching):
 
     def train_on_batch(self, x: Any, y: Any = None, sample_weight: Any = None, *args: Any, **kwargs: Any) -> Any:
         """Trains on one batch, as `keras.Model.train_on_batch` does."""
+        self.check_batch(x, y, sample_weight)
+        return super().train_on_batch(x, y, sample_weight, *args, **kwargs)
+
+    def check_batch(self, x: Any, y: Any = None, sample_weight: Any = None) -> None:
+        """Raises unless a batch of arrays is such as this distiller can train on."""
         check_data(self._inputs_of(x), y, sample_weight, self.student)
         self._data_check.array(y, batch_size=None)
-        return super().train_on_batch(x, y, sample_weight, *args, **kwargs)
+        if self._label_loss is not None:
+            check_labels_of_loss(self._label_loss, y, self.classes)
+        if self._reference is not None:
+            self._reference.check(self._inputs_of(x), y)

@@ -10,6 +10,7 @@ import numpy as np
 from keras_smskd import checks, model_checks
 from keras_smskd.base.batch import Batch
 from keras_smskd.base.teachers import TEACHERS, Teachers
+from keras_smskd.base.trains_some import TrainsSome
 from keras_smskd.features import LOGITS, FeatureExtractor, Features
 from keras_smskd.layouts import LAYOUTS, as_they_come
 from keras_smskd.student_model import StudentModel
@@ -20,7 +21,7 @@ Pairs = list[tuple[Any, Any]]
 VIEWS, KNOWN = "views", "known"
 
 
-class TappedModel(StudentModel):
+class TappedModel(TrainsSome, StudentModel):
     """A student next to its teachers, with layers matched. Only the student and what a subclass adds is trained.
 
     Args:
@@ -164,11 +165,11 @@ class TappedModel(StudentModel):
         return Batch(x, np.arange(len(arrays[0]), dtype="int32")).packed()
 
     def train_step(self, *args: Any, **kwargs: Any) -> Any:
-        with self._in_mode("train"):
+        with self.in_mode("train"):
             return super().train_step(*args, **kwargs)
 
     def test_step(self, *args: Any, **kwargs: Any) -> Any:
-        with self._in_mode("test"):
+        with self.in_mode("test"):
             return super().test_step(*args, **kwargs)
 
     def compute_metrics(self, x: Any, y: Tensor, y_pred: Any, sample_weight: Tensor = None) -> dict[str, Tensor]:
@@ -177,7 +178,8 @@ class TappedModel(StudentModel):
         return super().compute_metrics(x, y, logits, sample_weight)
 
     @contextmanager
-    def _in_mode(self, mode: str) -> Iterator[None]:
+    def in_mode(self, mode: str) -> Iterator[None]:
+        """Makes `call` return what a step of that mode needs, `"train"` or `"test"`, until the context ends."""
         self._mode = mode
         try:
             yield
@@ -190,15 +192,14 @@ class TappedModel(StudentModel):
         return [variable for variable in super().trainable_variables if id(variable) not in self._frozen]
 
     @property
-    def non_trainable_variables(self) -> list[Any]:
-        trained = {id(variable) for variable in self.trainable_variables}
-        return [variable for variable in self.variables if id(variable) not in trained]
+    def own_variables(self) -> list[Any]:
+        """The variables of student and method; those of teacher and reference never change."""
+        return [variable for variable in self.variables if id(variable) not in self._frozen]
 
     @property
     def changing_variables(self) -> list[Any]:
         """The variables that a training step may change, those of the optimizer among them."""
-        own = [variable for variable in self.variables if id(variable) not in self._frozen]
-        return [*own, *self.optimizer.variables]
+        return [*self.own_variables, *self.optimizer.variables]
 
     def get_weights(self) -> list[Any]:
         """The weights that are no frozen model's, as arrays: what `EarlyStopping` keeps."""
@@ -215,12 +216,3 @@ class TappedModel(StudentModel):
     @property
     def _own_weights(self) -> list[Any]:
         return [weight for weight in self.weights if id(weight) not in self._frozen]
-
-    @property
-    def trainable_weights(self) -> list[Any]:
-        return self.trainable_variables
-
-    @property
-    def non_trainable_weights(self) -> list[Any]:
-        trained = {id(weight) for weight in self.trainable_weights}
-        return [weight for weight in self.weights if id(weight) not in trained]

@@ -20,9 +20,9 @@ from keras_smskd.reference import Reference, reference_loss, true_class_probabil
 
 Tensor = Any
 
-LABEL_TERM = "label_loss"
-REFERENCE_TERMS = ("reference_loss", "reference_agreement")
-TERMS = (LABEL_TERM, "distillation_loss", *REFERENCE_TERMS)
+LABEL_TERM, DISTILLATION_TERM, REFERENCE_TERM = "label_loss", "distillation_loss", "reference_loss"
+REFERENCE_TERMS = (REFERENCE_TERM, "reference_agreement")
+TERMS = (LABEL_TERM, DISTILLATION_TERM, *REFERENCE_TERMS)
 SKIPPED = "skipped_batches"
 
 
@@ -47,6 +47,9 @@ class WeightedTerms(TappedModel):
 
     on_nonfinite = "raise"
     """What a loss that is not finite does; see `Distiller.compile`."""
+
+    distillation_terms: Sequence[str] = (DISTILLATION_TERM,)
+    """Names of the `separate_losses`, in their order."""
 
     _reference: Reference | None = None
 
@@ -80,6 +83,12 @@ class WeightedTerms(TappedModel):
         self._reference_model = reference.model if reference else None  # Keras tracks models, no other objects.
         self.reference_weight = reference_weight if reference else 0.0
 
+    @property
+    def separate_terms(self) -> list[str]:
+        """Names of the terms of the loss, with one for each of the `separate_losses`."""
+        label = [] if self._label_loss is None else [LABEL_TERM]
+        return [*label, *self.distillation_terms, *([] if self._reference is None else [REFERENCE_TERM])]
+
     def begin_epoch(self, epoch: int) -> None:
         """Tells the compiled step that so many epochs of the stage have passed."""
         self.epoch.assign(epoch)
@@ -101,7 +110,7 @@ class WeightedTerms(TappedModel):
         self._data_check.step(y, batch_size)
         share_of_replica = self._mean.of(ops.ones((), precision()), batch_size)
         loss = self._regularization() * share_of_replica
-        for term, weight, value in self._weighted_terms(x, y, y_pred, sample_weight):
+        for term, weight, value in self.weighted_terms(x, y, y_pred, sample_weight):
             loss += weight * value
             self._terms[term].update_state(value / share_of_replica, batch_size)
         return loss
@@ -114,27 +123,54 @@ class WeightedTerms(TappedModel):
         """The student's own loss, bit for bit; without a label loss its regularisation alone."""
         return self._regularization() if self._label_loss is None else super().compute_loss(x, y, y_pred, *args)
 
-    def _weighted_terms(
-        self, x: Any, y: Tensor, y_pred: Any, sample_weight: Tensor
+    def separate_losses(self, teacher: Features, student: Features, y: Tensor) -> dict[str, Tensor]:
+        """The summands of the distillation loss by name: itself, unless several methods are joined."""
+        return {DISTILLATION_TERM: self.distillation_loss(teacher, student, y)}
+
+    def weighted_terms(
+        self, x: Any, y: Tensor, y_pred: Any, sample_weight: Tensor = None, separate: bool = False
     ) -> Iterator[tuple[str, Tensor, Tensor]]:
-        """Yields name, weight and mean of every term of the loss."""
+        """Yields name, weight and mean of every term of the loss, in a training step.
+
+        Args:
+            x: A batch.
+            y: Its labels.
+            y_pred: What the model returns for it in the mode of training.
+            sample_weight: Weight of each sample.
+            separate: Whether the `separate_losses` are terms of their own.
+        """
         known, student = y_pred[KNOWN], {path: feature for path, feature in y_pred.items() if path != KNOWN}
         mean = functools.partial(self._mean.of, batch_size=ops.shape(student[LOGITS])[0], sample_weight=sample_weight)
         if self._label_loss is not None:
             label_loss = self._label_loss(y, student[LOGITS], sample_weight)
             yield LABEL_TERM, self.label_weight, ops.cast(label_loss, precision())
         batch = self._batch(x)
+        for term, values in self._distillation_terms(batch, known[TEACHERS], student, y, separate):
+            yield term, self.distillation_weight * self.warmup(), mean(values)
+        if self._reference is not None:
+            of_teachers = self._teachers.logits(known[TEACHERS], y)
+            values = self._reference_loss(self._reference, known[REFERENCE], y, of_teachers, student)
+            yield REFERENCE_TERM, self.reference_weight, mean(values)
+
+    def objective(self, batch: Batch, teachers: Sequence[Features], student: Features, y: Tensor) -> Tensor:
+        """The distillation loss towards all teachers, without weight: `(batch,)` or a scalar."""
+        return next(values for _, values in self._distillation_terms(batch, teachers, student, y, separate=False))
+
+    def _distillation_terms(
+        self, batch: Batch, teachers: Sequence[Features], student: Features, y: Tensor, separate: bool
+    ) -> Iterator[tuple[str, Tensor]]:
+        """Yields name and values of the distillation loss, or of its summands, averaged over the teachers."""
         shared = {INPUTS: batch.inputs, INDEX: batch.index}
         student = {**student, **shared}
-        teachers = [{**teacher, **shared} for teacher in known[TEACHERS]]
-        losses = [self.distillation_loss(teacher, student, y) for teacher in teachers]
-        checks.check_distillation_loss(losses, student[LOGITS], self.method)
-        values = self._teachers.mean(losses, teachers, y)
-        yield "distillation_loss", self.distillation_weight * self.warmup(), mean(values)
-        if self._reference is not None:
-            of_teachers = self._teachers.logits(teachers, y)
-            values = self._reference_loss(self._reference, known[REFERENCE], y, of_teachers, student)
-            yield "reference_loss", self.reference_weight, mean(values)
+        teachers = [{**teacher, **shared} for teacher in teachers]
+        if separate:
+            towards = [self.separate_losses(teacher, student, y) for teacher in teachers]
+        else:
+            towards = [{DISTILLATION_TERM: self.distillation_loss(teacher, student, y)} for teacher in teachers]
+        for term in towards[0]:
+            losses = [of_teacher[term] for of_teacher in towards]
+            checks.check_distillation_loss(losses, student[LOGITS], self.method)
+            yield term, self._teachers.mean(losses, teachers, y)
 
     def _reference_loss(
         self, reference: Reference, logits: Tensor, y: Tensor, teacher: Tensor, student: Features

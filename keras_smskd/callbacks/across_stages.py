@@ -1,5 +1,6 @@
 """The user's callbacks through a sequence of stages."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -14,7 +15,10 @@ WITH_MEMORY = (keras.callbacks.ModelCheckpoint, keras.callbacks.EarlyStopping, k
 class AcrossStages:
     """Hands the same callbacks to every stage, each starting anew; a context for the whole run.
 
-    A callback with a method `on_sequence_begin(sequence)` or `on_sequence_end()` learns where the run starts and ends.
+    A callback of the run with a method `on_sequence_begin(sequence)`, `on_stage_end(index)` or `on_sequence_end()`
+    learns where the run starts, where a stage is over for good (best weights restored), and where the run ends.
+    `columns` of a callback are the names of all logs that it adds in some stage, for a table that has them from the
+    start.
 
     Args:
         callbacks: A callback, a list of callbacks, or None.
@@ -44,7 +48,12 @@ class AcrossStages:
         own = self.sequence.stages[index].callbacks
         for callback in [*self.callbacks, *own]:
             _forget(callback)
-        return [*(_wrapped(callback, goes_on or index > 0) for callback in self.callbacks), *own]
+        columns = [column for callback in self.callbacks for column in getattr(callback, "columns", ())]
+        return [*(_wrapped(callback, goes_on or index > 0, columns) for callback in self.callbacks), *own]
+
+    def end_stage(self, index: int) -> None:
+        """Tells that a stage is over."""
+        self._notify("on_stage_end", index)
 
     def _notify(self, hook: str, *arguments: Any) -> None:
         for callback in self.callbacks:
@@ -58,8 +67,9 @@ class OneTable(keras.callbacks.Callback):
     process before ended in it, has one row.
     """
 
-    def __init__(self, logger: keras.callbacks.CSVLogger, append: bool) -> None:
+    def __init__(self, logger: keras.callbacks.CSVLogger, append: bool, columns: Sequence[str]) -> None:
         super().__init__()
+        self.absent = dict.fromkeys([*REFERENCE_TERMS, "reference_weight", *columns], "NA")
         self.logger = logger
         self.append = append
         self.size: int | None = None
@@ -81,17 +91,16 @@ class OneTable(keras.callbacks.Callback):
         self.logger.append_header = self.logger.append_header or not self.size
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        absent = dict.fromkeys([*REFERENCE_TERMS, "reference_weight"], "NA")
-        self.logger.on_epoch_end(epoch, {**absent, **(logs or {})})
+        self.logger.on_epoch_end(epoch, {**self.absent, **(logs or {})})
         self.size = self.logger.csv_file.tell()
 
     def on_train_end(self, logs: Any = None) -> None:
         self.logger.on_train_end(logs)
 
 
-def _wrapped(callback: keras.callbacks.Callback, append: bool) -> keras.callbacks.Callback:
+def _wrapped(callback: keras.callbacks.Callback, append: bool, columns: Sequence[str]) -> keras.callbacks.Callback:
     if isinstance(callback, keras.callbacks.CSVLogger):
-        return OneTable(callback, append or callback.append)
+        return OneTable(callback, append or callback.append, columns)
     return callback
 
 

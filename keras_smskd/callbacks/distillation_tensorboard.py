@@ -47,7 +47,7 @@ class DistillationTensorBoard(EpochHistograms):
 
     def __init__(self, log_dir: str | os.PathLike[str] = "logs", hparams: dict[str, Any] | None = None) -> None:
         super().__init__()
-        event_files.require()
+        event_files.require("DistillationTensorBoard")
         self.log_dir = os.fspath(check_directory("log_dir", log_dir))
         self.hparams = _checked(hparams or {})
         self.stage = 0

@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 
 
-def require() -> None:
-    """Raises unless the `tensorboard` package is installed."""
+def require(callback: str) -> None:
+    """Raises unless the `tensorboard` package is installed, which a callback needs."""
     try:
         import tensorboard  # noqa: F401, PLC0415
     except ImportError as error:
         raise ImportError(
-            "`DistillationTensorBoard` needs the `tensorboard` package: `pip install keras_smskd[tensorboard]`."
+            f"`{callback}` needs the `tensorboard` package: `pip install keras_smskd[tensorboard]`."
         ) from error
 
 
@@ -65,6 +65,20 @@ def histogram(tag: str, table: np.ndarray) -> Any:
     from tensorboard.plugins.histogram.metadata import create_summary_metadata  # noqa: PLC0415
 
     return _tensor(tag, table.astype("float64"), create_summary_metadata(display_name=None, description=None))
+
+
+def image(tag: str, png: bytes) -> Any:
+    """An image."""
+    from tensorboard.compat.proto.summary_pb2 import Summary  # noqa: PLC0415
+
+    width, height = (
+        int.from_bytes(png[at : at + 4], "big") for at in (16, 20)
+    )  # As the header of the format has them.
+    summary = Summary()
+    summary.value.add(tag=tag).image.MergeFrom(
+        Summary.Image(width=width, height=height, colorspace=4, encoded_image_string=png)
+    )
+    return summary
 
 
 def hparams(values: dict[str, Any]) -> Any:

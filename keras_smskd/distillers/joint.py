@@ -50,6 +50,7 @@ class JointDistiller(Distiller):
     ) -> None:
         check_distillers("distillers", distillers)
         self.distillers = list(distillers)
+        self.distillation_terms = numbered([distiller.method for distiller in distillers])
         if weights is not None:
             _set_weights(distillers, weights)
         self.smallest_batch = max(distiller.smallest_batch for distiller in distillers)
@@ -71,10 +72,13 @@ class JointDistiller(Distiller):
             distiller.begin_epoch(epoch)
 
     def distillation_loss(self, teacher: Features, student: Features, y: Tensor) -> Tensor:
-        return sum(
-            distiller.distillation_weight * distiller.warmup() * distiller.distillation_loss(teacher, student, y)
-            for distiller in self.distillers
-        )
+        return sum(self.separate_losses(teacher, student, y).values())
+
+    def separate_losses(self, teacher: Features, student: Features, y: Tensor) -> dict[str, Tensor]:
+        return {
+            term: distiller.distillation_weight * distiller.warmup() * distiller.distillation_loss(teacher, student, y)
+            for term, distiller in zip(self.distillation_terms, self.distillers, strict=True)
+        }
 
     @property
     def trainable_variables(self) -> list[Any]:
@@ -97,6 +101,18 @@ class JointDistiller(Distiller):
         models = {role: deserialized(config[role]) for role in ROLES if role in config}
         rest = {name: value for name, value in config.items() if name not in ROLES}
         return cls(**{**rest, "distillers": [with_models(item, models) for item in config["distillers"]]})
+
+
+def numbered(names: Sequence[str]) -> list[str]:
+    """The names, made distinct by a number behind those that have come before.
+
+    Example:
+
+    >>> numbered(["KD", "SP", "KD"])
+    ['KD', 'SP', 'KD_2']
+    """
+    counts = [names[:index].count(name) + 1 for index, name in enumerate(names)]
+    return [name if count == 1 else f"{name}_{count}" for name, count in zip(names, counts, strict=True)]
 
 
 def _set_weights(distillers: Sequence[Distiller], weights: Sequence[float]) -> None:

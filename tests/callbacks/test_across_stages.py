@@ -93,6 +93,29 @@ def test_a_users_callback_is_one_object_that_sees_one_fit_per_stage(distiller):
     assert recorder.seen == ["KD", 0, 1, "FitNet", 2, 3]
 
 
+def test_a_users_callback_learns_where_run_and_stages_end(distiller):
+    class Recorder(keras.callbacks.Callback):
+        def __init__(self):
+            super().__init__()
+            self.seen = []
+
+        def on_sequence_begin(self, sequence):
+            self.seen.append(sequence)
+
+        def on_train_end(self, logs=None):
+            self.seen.append("trained")
+
+        def on_stage_end(self, index):
+            self.seen.append(index)
+
+        def on_sequence_end(self):
+            self.seen.append("end")
+
+    recorder = Recorder()
+    fit(distiller, recorder, epochs=1)
+    assert recorder.seen == [distiller, "trained", 0, "trained", 1, "end"]
+
+
 def test_a_stage_may_have_callbacks_of_its_own():
     seen = []
     teacher, student = dense(8), dense(3)

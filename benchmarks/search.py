@@ -1,0 +1,115 @@
+"""Do stages pay where a search chooses? The same search among plans of up to three stages, and among single methods.
+
+    KERAS_BACKEND=torch python -m benchmarks.search --data cifar100.npz --seeds 0 1 2 3 4
+
+Both searches have the same budget of epochs, the methods of the study, the desk protocol and its validation images. The
+winner of each is then trained by the protocol, once for every seed, as `benchmarks.cifar100 run` does, whose files in
+`benchmarks/results/desk` are taken where they are there. Writes benchmarks/results/search/desk_max_stages=N.json. A
+search that was cut off goes on where it was.
+"""
+
+import argparse
+import dataclasses
+import json
+import pathlib
+from typing import Any
+
+import keras
+
+import keras_smskd as smskd
+from benchmarks.cifar100 import RESULTS
+from benchmarks.data import cifar100, cropped_and_flipped
+from benchmarks.study.methods import METHODS
+from benchmarks.study.plan import Run
+from benchmarks.study.protocol import DESK, Protocol
+from benchmarks.study.schedule import optimizer, rates_of
+from benchmarks.study.training import Split, save, split_of, teacher_of, train
+from benchmarks.training import label_loss
+from benchmarks.turns import machine
+from benchmarks.zoo import build
+from keras_smskd.search import PlanSearch
+
+MAX_STAGES = (3, 1)
+WEIGHTS = (0.01, 0.1, 1.0)
+
+
+def search_of(max_stages: int, budget: int, protocol: Protocol, split: Split, work: pathlib.Path) -> PlanSearch:
+    """A search that has ended."""
+    search = PlanSearch(
+        teacher_of(protocol, split, work),
+        lambda: build(protocol.student, protocol.image_size),
+        {
+            name: lambda teacher, student, make=make: make(teacher, student, protocol.images)
+            for name, make in METHODS.items()
+        },
+        max_stages=max_stages,
+        weights=WEIGHTS,
+        epochs=protocol.epochs,
+        budget=budget,
+        min_epochs=max(MAX_STAGES),
+        directory=work / f"search_max_stages={max_stages}",
+    )
+    search.compile(
+        lambda epochs: optimizer(protocol, rates_of(protocol, epochs), protocol.images), label_loss(), ["accuracy"]
+    )
+    cache = smskd.Cache(work / "cache", dtype="float16", views=protocol.views, augment=cropped_and_flipped)
+    search.fit(*split.student, batch_size=protocol.batch_size, validation_data=split.validation, cache=cache)
+    return search
+
+
+def run_of(best: dict[str, Any]) -> Run:
+    """The best trial as a run of the study."""
+    terms = zip(best["plan"].split(" > "), best["weights"], strict=True)
+    plan = " > ".join(method if weight == 1 else f"{weight:g} * {method}" for method, weight in terms)
+    return Run(plan, reference_weight=best["reference_weight"]) if ">" in plan else Run(plan)
+
+
+def tested(run: Run, protocol: Protocol, split: Split, work: pathlib.Path, results: pathlib.Path) -> float:
+    """Test accuracy of a run after its last epoch, in per cent; the run is made if it is not there."""
+    file = results / f"{run.name}.json"
+    if not file.exists():
+        save(train(run, protocol, split, work), run, results)
+    return json.loads(file.read_text())["test"]["last epoch"]
+
+
+def compare(
+    budget: int, seeds: list[int], protocol: Protocol, split: Split, work: pathlib.Path, results: pathlib.Path
+) -> None:
+    """Searches twice, trains the winners and writes what came out."""
+    for max_stages in MAX_STAGES:
+        search = search_of(max_stages, budget, protocol, split, work)
+        search.summary()
+        trials = search.results()
+        winner = run_of(trials[0])
+        runs = {seed: dataclasses.replace(winner, seed=seed) for seed in seeds}
+        found = {
+            "budget": budget,
+            "rungs": [dataclasses.asdict(rung) for rung in search.rungs],
+            "spent": sum(trial["epochs"] for trial in trials),
+            "winner": winner.label,
+            "test": {seed: tested(run, protocol, split, work, results / "desk") for seed, run in runs.items()},
+            "trials": trials,
+            "protocol": dataclasses.asdict(protocol),
+            "versions": {"keras_smskd": smskd.__version__, "keras": keras.__version__},
+            "machine": machine(),
+        }
+        print(f"{found['winner']}: {found['test']}", flush=True)
+        file = results / "search" / f"desk_max_stages={max_stages}.json"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(json.dumps(found, indent=1) + "\n")
+
+
+def main() -> None:
+    """Reads the command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", help="an npz file of CIFAR-100")
+    parser.add_argument("--budget", type=int, default=288, help="epochs of all trials of a search")
+    parser.add_argument("--seeds", type=int, nargs="*", default=list(range(5)))
+    parser.add_argument("--work", type=pathlib.Path, default=pathlib.Path("runs/cifar100"))
+    options = parser.parse_args()
+    split = split_of(DESK, cifar100(options.data))
+    compare(options.budget, options.seeds, DESK, split, options.work / "desk", RESULTS)
+
+
+if __name__ == "__main__":
+    main()

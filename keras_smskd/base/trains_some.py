@@ -1,0 +1,23 @@
+"""A model that says itself which of its variables are trained."""
+
+from typing import Any
+
+import keras
+
+
+class TrainsSome(keras.Model):
+    """Base of models that override `trainable_variables`: what Keras asks for besides follows from it."""
+
+    @property
+    def non_trainable_variables(self) -> list[Any]:
+        trained = {id(variable) for variable in self.trainable_variables}
+        return [variable for variable in self.variables if id(variable) not in trained]
+
+    @property
+    def trainable_weights(self) -> list[Any]:
+        return self.trainable_variables
+
+    @property
+    def non_trainable_weights(self) -> list[Any]:
+        trained = {id(weight) for weight in self.trainable_weights}
+        return [weight for weight in self.weights if id(weight) not in trained]

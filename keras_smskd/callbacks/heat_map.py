@@ -1,0 +1,54 @@
+"""Heat maps of what a student has forgotten, drawn with the `matplotlib` package."""
+
+import io
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+
+def require() -> None:
+    """Raises unless the `matplotlib` package is installed."""
+    try:
+        import matplotlib  # noqa: F401, PLC0415
+    except ImportError as error:
+        raise ImportError(
+            "`ForgettingReport` draws with the `matplotlib` package: `pip install keras_smskd[figures]`."
+        ) from error
+
+
+def heat_map(matrix: np.ndarray, changes: np.ndarray, stages: Sequence[str]) -> Any:
+    """A figure of a matrix, coloured by its changes: blue for less, red for more, the full colour from 100 % on.
+
+    Args:
+        matrix: The values, `(finished stages, stages)`.
+        changes: The relative changes, of the same shape; NaN has no colour.
+        stages: Names of the stages.
+    """
+    require()
+    from matplotlib.figure import Figure  # noqa: PLC0415
+    from matplotlib.ticker import PercentFormatter  # noqa: PLC0415
+
+    rows, columns = matrix.shape
+    figure = Figure(figsize=(2.5 + 1.3 * columns, 1.8 + 0.7 * rows), dpi=100, layout="constrained")
+    axes = figure.add_subplot()
+    image = axes.imshow(changes, cmap="coolwarm", vmin=-1.0, vmax=1.0, aspect="auto")
+    names = [f"{index + 1} {name}" for index, name in enumerate(stages)]
+    axes.set_xticks(range(columns), names)
+    axes.set_yticks(range(rows), names[:rows])
+    axes.set(xlabel="objective of stage", ylabel="after stage")
+    for row, column in np.ndindex(matrix.shape):
+        axes.text(column, row, _cell(matrix[row, column], changes[row, column]), ha="center", va="center")
+    figure.colorbar(image, extend="both", format=PercentFormatter(1.0), label="change since the end of its stage")
+    return figure
+
+
+def png(figure: Any) -> bytes:
+    """A figure as an image."""
+    stream = io.BytesIO()
+    figure.savefig(stream, format="png")
+    return stream.getvalue()
+
+
+def _cell(value: Any, change: Any) -> str:
+    return f"{value:.3g}" if np.isnan(change) or not change else f"{value:.3g}\n{change:+.0%}"

@@ -1,0 +1,55 @@
+"""What came out of a search, in plain values and as a table."""
+
+import io
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from keras_tuner.engine.trial import Trial
+
+from keras_smskd.search.halving import SuccessiveHalving, failed
+from keras_smskd.search.rungs import Rung, total
+
+Result = dict[str, Any]
+
+
+def result_of(trial: Trial, oracle: SuccessiveHalving) -> Result:
+    """A trial in plain values; NaN is the value of one that failed."""
+    plan = oracle.plan_of(trial)
+    return {
+        "plan": plan.text,
+        "weights": list(plan.weights),
+        "reference_weight": plan.reference_weight,
+        "epochs": trial.hyperparameters.values["epochs"],
+        oracle.objective.name: math.nan if failed(trial) else float(trial.score),
+        "failure": trial.message,
+    }
+
+
+def line(result: Result, objective: str) -> str:
+    """A trial in a line."""
+    weights = ", ".join(f"{weight:g}" for weight in result["weights"])
+    value = f"{objective} {result[objective]:.4f}" if result["failure"] is None else result["failure"]
+    plan = f"{result['plan']}, weights {weights}, reference_weight {result['reference_weight']:g}"
+    return f"{plan}, {result['epochs']} epochs: {value}"
+
+
+def division(rungs: Sequence[Rung], budget: int) -> str:
+    """How the budget is divided, in a line."""
+    parts = ", then ".join(f"{rung.plans} for {rung.epochs} epochs" for rung in rungs)
+    return f"Plans: {parts}; {total(rungs)} epochs of a budget of {budget}."
+
+
+def table(results: Sequence[Result], objective: str) -> str:
+    """Trials for people, one row each."""
+    from rich.console import Console  # noqa: PLC0415, only needed to print
+    from rich.table import Table  # noqa: PLC0415
+
+    grid = Table("Plan", "Weights", "Reference weight", "Epochs", objective)
+    for result in results:
+        weights = ", ".join(f"{weight:g}" for weight in result["weights"])
+        value = f"{result[objective]:.4f}" if result["failure"] is None else "failed"
+        grid.add_row(result["plan"], weights, f"{result['reference_weight']:g}", str(result["epochs"]), value)
+    text = io.StringIO()
+    Console(file=text, width=120).print(grid)
+    return text.getvalue()

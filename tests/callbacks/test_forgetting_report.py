@@ -117,7 +117,9 @@ class Batches(keras.utils.PyDataset):
         return tuple(array[7 * index : 7 * index + 7] for array in HELD_OUT)
 
 
-@pytest.mark.parametrize("source", [Batches(), [Batches()[index] for index in range(3)].__reversed__], ids=["dataset", "iterable"])
+@pytest.mark.parametrize(
+    "source", [Batches(), [Batches()[index] for index in range(3)].__reversed__], ids=["dataset", "iterable"]
+)
 def test_batches_of_a_source(run, source):
     class Again:
         def __iter__(self):

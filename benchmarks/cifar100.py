@@ -27,6 +27,11 @@ from benchmarks.study.training import Split, save, split_of, teacher_of, train
 RESULTS = pathlib.Path(__file__).with_name("results")
 
 
+def teacher_file(name: str, protocol: Protocol) -> pathlib.Path:
+    """Where the teacher of a protocol is kept."""
+    return RESULTS / "teachers" / f"{name}_{protocol.teacher}.npz"
+
+
 class Worker:
     """Makes runs in a process of its own.
 
@@ -44,8 +49,7 @@ class Worker:
         """Reads the data and the teacher, once for all runs of the process."""
         cls.options, cls.protocol = options, protocol_of(options)
         cls.split = split_of(cls.protocol, cifar100(options.data))
-        file = RESULTS / "teachers" / f"{options.protocol}_{cls.protocol.teacher}.npz"
-        cls.teacher = teacher_of(cls.protocol, cls.split, file)
+        cls.teacher = teacher_of(cls.protocol, cls.split, teacher_file(options.protocol, cls.protocol))
 
     @classmethod
     def make(cls, run: Run) -> str:

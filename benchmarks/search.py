@@ -17,15 +17,15 @@ from typing import Any
 import keras
 
 import keras_smskd as smskd
-from benchmarks.cifar100 import RESULTS
-from benchmarks.data import cifar100, cropped_and_flipped
+from benchmarks.cifar100 import RESULTS, teacher_file
+from benchmarks.data import cifar100
 from benchmarks.study.methods import METHODS
 from benchmarks.study.plan import Run
 from benchmarks.study.protocol import DESK, Protocol
 from benchmarks.study.schedule import optimizer, rates_of
-from benchmarks.study.training import Split, save, split_of, teacher_of, train
+from benchmarks.study.training import Split, cache_of, save, split_of, teacher_of, train
 from benchmarks.training import label_loss
-from benchmarks.turns import machine
+from benchmarks.turns import machine, versions
 from benchmarks.zoo import build
 from keras_smskd.search import PlanSearch
 
@@ -33,10 +33,12 @@ MAX_STAGES = (3, 1)
 WEIGHTS = (0.01, 0.1, 1.0)
 
 
-def search_of(max_stages: int, budget: int, protocol: Protocol, split: Split, work: pathlib.Path) -> PlanSearch:
+def search_of(
+    max_stages: int, budget: int, protocol: Protocol, split: Split, teacher: keras.Model, work: pathlib.Path
+) -> PlanSearch:
     """A search that has ended."""
     search = PlanSearch(
-        teacher_of(protocol, split, work),
+        teacher,
         lambda: build(protocol.student, protocol.image_size),
         {
             name: lambda teacher, student, make=make: make(teacher, student, protocol.images)
@@ -52,8 +54,8 @@ def search_of(max_stages: int, budget: int, protocol: Protocol, split: Split, wo
     search.compile(
         lambda epochs: optimizer(protocol, rates_of(protocol, epochs), protocol.images), label_loss(), ["accuracy"]
     )
-    cache = smskd.Cache(work / "cache", dtype="float16", views=protocol.views, augment=cropped_and_flipped)
-    search.fit(*split.student, batch_size=protocol.batch_size, validation_data=split.validation, cache=cache)
+    arguments = {"validation_data": split.validation, "cache": cache_of(protocol, work)}
+    search.fit(*split.student, batch_size=protocol.batch_size, **arguments)
     return search
 
 
@@ -64,20 +66,28 @@ def run_of(best: dict[str, Any]) -> Run:
     return Run(plan, reference_weight=best["reference_weight"]) if ">" in plan else Run(plan)
 
 
-def tested(run: Run, protocol: Protocol, split: Split, work: pathlib.Path, results: pathlib.Path) -> float:
+def tested(
+    run: Run, protocol: Protocol, split: Split, teacher: keras.Model, work: pathlib.Path, results: pathlib.Path
+) -> float:
     """Test accuracy of a run after its last epoch, in per cent; the run is made if it is not there."""
     file = results / f"{run.name}.json"
     if not file.exists():
-        save(train(run, protocol, split, work), run, results)
+        save(train(run, protocol, split, teacher, work), run, results)
     return json.loads(file.read_text())["test"]["last epoch"]
 
 
 def compare(
-    budget: int, seeds: list[int], protocol: Protocol, split: Split, work: pathlib.Path, results: pathlib.Path
+    budget: int,
+    seeds: list[int],
+    protocol: Protocol,
+    split: Split,
+    teacher: keras.Model,
+    work: pathlib.Path,
+    results: pathlib.Path,
 ) -> None:
     """Searches twice, trains the winners and writes what came out."""
     for max_stages in MAX_STAGES:
-        search = search_of(max_stages, budget, protocol, split, work)
+        search = search_of(max_stages, budget, protocol, split, teacher, work)
         search.summary()
         trials = search.results()
         winner = run_of(trials[0])
@@ -87,10 +97,10 @@ def compare(
             "rungs": [dataclasses.asdict(rung) for rung in search.rungs],
             "spent": sum(trial["epochs"] for trial in trials),
             "winner": winner.label,
-            "test": {seed: tested(run, protocol, split, work, results / "desk") for seed, run in runs.items()},
+            "test": {seed: tested(run, protocol, split, teacher, work, results / "desk") for seed, run in runs.items()},
             "trials": trials,
             "protocol": dataclasses.asdict(protocol),
-            "versions": {"keras_smskd": smskd.__version__, "keras": keras.__version__},
+            "versions": {"keras_smskd": smskd.__version__, **versions()},
             "machine": machine(),
         }
         print(f"{found['winner']}: {found['test']}", flush=True)
@@ -108,7 +118,8 @@ def main() -> None:
     parser.add_argument("--work", type=pathlib.Path, default=pathlib.Path("runs/cifar100"))
     options = parser.parse_args()
     split = split_of(DESK, cifar100(options.data))
-    compare(options.budget, options.seeds, DESK, split, options.work / "desk", RESULTS)
+    teacher = teacher_of(DESK, split, teacher_file("desk", DESK))
+    compare(options.budget, options.seeds, DESK, split, teacher, options.work / "desk", RESULTS)
 
 
 if __name__ == "__main__":

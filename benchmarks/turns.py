@@ -63,15 +63,16 @@ def save(script: str, rows: Mapping[str, Row]) -> None:
     file = pathlib.Path(script).with_suffix(".json")
     results = json.loads(file.read_text()) if file.exists() else {}
     entry = results.setdefault(place(), {"versions": {}, "rows": {}})
-    entry["versions"] = {"keras": keras.__version__, keras.backend.backend(): version_of_backend()}
+    entry["versions"] = versions()
     entry["machine"] = machine()
     entry["rows"].update(rows)
     file.write_text(json.dumps(results, indent=1) + "\n")
 
 
-def version_of_backend() -> str:
-    """The version of the framework below Keras."""
-    return __import__(keras.backend.backend()).__version__
+def versions() -> dict[str, str]:
+    """The versions of Keras and of the framework below it."""
+    backend = keras.backend.backend()
+    return {"keras": keras.__version__, backend: __import__(backend).__version__}
 
 
 def accelerator() -> str | None:

@@ -17,7 +17,7 @@ import keras
 
 import keras_smskd as smskd
 from benchmarks.data import Data, NewViews, cifar100, cropped_and_flipped
-from benchmarks.training import label_loss
+from benchmarks.training import accuracy, label_loss
 from benchmarks.turns import Row, save, show
 from benchmarks.zoo.resnet import residual
 
@@ -64,13 +64,7 @@ def measured(kind: str, teacher: keras.Model, data: Data, epochs: int, seed: int
         views = {"views": int(kind), "augment": cropped_and_flipped, "seed": seed} if int(kind) else {}
         distiller.fit(x, y, batch_size=BATCH_SIZE, epochs=epochs, cache=smskd.Cache(**views), verbose=0)
     seconds = time.perf_counter() - start
-    return {"accuracy": accuracy(distiller.student, data), "seconds": round(seconds, 1)}
-
-
-def accuracy(model: keras.Model, data: Data) -> float:
-    """Per cent of the test images."""
-    model.compile(metrics=["accuracy"])
-    return round(100 * float(model.evaluate(*data[1], batch_size=500, verbose=0)[-1]), 2)
+    return {"accuracy": accuracy(distiller.student, data[1]), "seconds": round(seconds, 1)}
 
 
 def main() -> None:
@@ -84,7 +78,7 @@ def main() -> None:
     options = parser.parse_args()
     data = cifar100(options.data)
     teacher = teacher_of(data, options.epochs, options.teacher)
-    save(__file__, {"teacher": {"accuracy": accuracy(teacher, data)}})
+    save(__file__, {"teacher": {"accuracy": accuracy(teacher, data[1])}})
     for kind in options.kinds:
         for seed in options.seeds:
             row = measured(kind, teacher, data, options.epochs, seed)

@@ -1,5 +1,6 @@
 """Checks of what a user hands in, each with an error that says what was received and what would do."""
 
+import importlib
 import itertools
 import math
 import os
@@ -33,6 +34,16 @@ def check_fraction(name: str, value: float) -> float:
     if check_weight(name, value) > 1:
         raise ValueError(f"`{name}` must be a number from 0 to 1. Received: {name}={value!r}")
     return float(value)
+
+
+def check_installed(package: str, needed_by: str, extra: str) -> None:
+    """Raises unless a package of an extra is installed."""
+    try:
+        importlib.import_module(package)
+    except ImportError as error:
+        raise ImportError(
+            f"`{needed_by}` needs the `{package}` package: `pip install keras_smskd[{extra}]`."
+        ) from error
 
 
 def check_cosine(name: str, value: float) -> float:

@@ -15,8 +15,8 @@ from benchmarks.study.clock import Clock
 from benchmarks.study.plan import ALONE, Run, sequence_of
 from benchmarks.study.protocol import Protocol
 from benchmarks.study.schedule import optimizer, rates_of
-from benchmarks.training import label_loss
-from benchmarks.turns import machine, version_of_backend
+from benchmarks.training import accuracy, label_loss
+from benchmarks.turns import machine, versions
 from benchmarks.zoo import build
 
 PARTS = ("student", "teacher", "validation", "test")
@@ -38,12 +38,6 @@ def split_of(protocol: Protocol, data: tuple[Images, Images]) -> Split:
     x, x_test = (reduced(images, protocol.image_size) for images in (x, x_test))
     parts = [slice(protocol.images), slice(protocol.teacher_images), slice(len(x) - protocol.validation_images, None)]
     return Split(*((x[part], y[part]) for part in parts), (x_test, y_test))
-
-
-def accuracy(model: keras.Model, data: Images) -> float:
-    """Per cent of images that are classified right."""
-    logits = model.predict(data[0], batch_size=500, verbose=0)
-    return round(100 * float(np.mean(logits.argmax(axis=-1) == data[1])), 2)
 
 
 def fit_alone(model: keras.Model, protocol: Protocol, split: Split, of: str, callbacks: list[Any]) -> None:
@@ -96,7 +90,7 @@ def train(run: Run, protocol: Protocol, split: Split, teacher: keras.Model, work
         "validation": clock.accuracy,
         "processor seconds": clock.seconds,
         "seconds": round(seconds, 1),
-        "versions": {"keras_smskd": smskd.__version__, "keras": keras.__version__, backend(): version_of_backend()},
+        "versions": {"keras_smskd": smskd.__version__, **versions()},
         "machine": machine(),
     }
 
@@ -115,17 +109,16 @@ def fit_by_teacher(
     x, y = split.student
     common = {"validation_data": split.validation, "seed": run.seed, "verbose": 0, "callbacks": [clock]}
     if protocol.views:
-        cache = smskd.Cache(work / "cache", dtype="float16", views=protocol.views, augment=cropped_and_flipped)
-        sequence.fit(x, y, batch_size=protocol.batch_size, cache=cache, **common)
+        sequence.fit(x, y, batch_size=protocol.batch_size, cache=cache_of(protocol, work), **common)
         return
     data = NewViews(x, y, protocol.batch_size, seed=0)
     common["callbacks"].insert(0, keras.callbacks.LambdaCallback(on_epoch_begin=data.begin))
     sequence.fit(data, shuffle=False, backup_dir=work / "runs" / run.name, **common)
 
 
-def backend() -> str:
-    """The name of the backend."""
-    return keras.backend.backend()
+def cache_of(protocol: Protocol, work: pathlib.Path) -> smskd.Cache:
+    """What the teacher knows of the views, kept for all runs."""
+    return smskd.Cache(work / "cache", dtype="float16", views=protocol.views, augment=cropped_and_flipped)
 
 
 def save(result: dict[str, Any], run: Run, results: pathlib.Path) -> None:

@@ -4,14 +4,9 @@ from typing import Any
 
 from keras import ops
 
-from keras_smskd.reference import true_class_probability
+from keras_smskd.reference import tcp_weighting, true_class_probability
 
 Tensor = Any
-
-
-def unknown(teacher_logits: Tensor, y: Tensor) -> Tensor:
-    """`1 - TCP`."""
-    return 1.0 - true_class_probability(teacher_logits, y)
 
 
 def known(teacher_logits: Tensor, y: Tensor) -> Tensor:
@@ -21,7 +16,7 @@ def known(teacher_logits: Tensor, y: Tensor) -> Tensor:
 
 def shuffled(teacher_logits: Tensor, y: Tensor) -> Tensor:
     """`1 - TCP` of another sample of the batch: the control."""
-    return ops.roll(unknown(teacher_logits, y), 1, axis=0)
+    return ops.roll(tcp_weighting(teacher_logits, y), 1, axis=0)
 
 
 def normalized(weighting: Any) -> Any:
@@ -39,7 +34,7 @@ WEIGHTINGS = {
     "uniform": "uniform",
     "known": known,
     "shuffled": shuffled,
-    "normalized_tcp": normalized(unknown),
+    "normalized_tcp": normalized(tcp_weighting),
     "normalized_known": normalized(known),
     "normalized_shuffled": normalized(shuffled),
 }

@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from keras_smskd.backup import files
 from keras_smskd.backup.best import check_best, described, is_best
 from keras_smskd.backup.checkpoint import Checkpoint
 from keras_smskd.backup.description import differences
@@ -38,7 +39,7 @@ class Backup(Run):
         self.verbose = verbose
 
     def __enter__(self) -> "Backup":
-        self._lock = self.directory.lock()
+        self._lock = files.lock(self.directory.path, "backup_dir", "run")
         try:
             checkpoint = Checkpoint.last_in(self.directory.checkpoints) if self.resume else None
             if checkpoint is not None:

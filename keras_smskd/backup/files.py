@@ -1,9 +1,37 @@
-"""Files that are written whole or not at all."""
+"""Files that are written whole or not at all, in directories that one process has at a time."""
 
 import os
 import pathlib
 from collections.abc import Callable
 from typing import Any
+
+import filelock
+
+
+def lock(directory: pathlib.Path, argument: str, what: str) -> filelock.BaseFileLock:
+    """Takes a directory for this process; the system lets go of it however the process ends.
+
+    Args:
+        directory: The directory.
+        argument: Name of the argument that it was given as.
+        what: What writes there, such as "run".
+
+    Raises:
+        RuntimeError: If another process has it.
+        OSError: If it cannot be used.
+    """
+    taken = filelock.FileLock(directory / ".lock")
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        taken.acquire(blocking=False)
+    except filelock.Timeout:
+        raise RuntimeError(
+            f"Another {what} is writing to `{argument}` {str(directory)!r}. Wait for its end, or give each {what} a "
+            "directory of its own."
+        ) from None
+    except OSError as error:
+        raise OSError(error.errno, f"`{argument}` cannot be used ({error.strerror})", str(directory)) from error
+    return taken
 
 
 def write(file: pathlib.Path, content: Callable[[pathlib.Path], Any]) -> None:

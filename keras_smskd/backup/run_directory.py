@@ -8,7 +8,6 @@ import shutil
 from collections.abc import Sequence
 from typing import Any
 
-import filelock
 import keras
 
 from keras_smskd.backup import files
@@ -31,21 +30,6 @@ class RunDirectory:
         self.checkpoints = self.path / "checkpoints"
         self.student = student
         self.student_file = WHOLE if _can_be_serialised(student) else WEIGHTS
-
-    def lock(self) -> filelock.BaseFileLock:
-        """Takes the directory for this process; the system lets go of it however the process ends."""
-        lock = filelock.FileLock(self.path / ".lock")
-        try:
-            self.path.mkdir(parents=True, exist_ok=True)
-            lock.acquire(blocking=False)
-        except filelock.Timeout:
-            raise RuntimeError(
-                f"Another run is writing to `backup_dir` {str(self.path)!r}. Wait for its end, or give each run a "
-                "directory of its own."
-            ) from None
-        except OSError as error:
-            raise OSError(error.errno, f"`backup_dir` cannot be used ({error.strerror})", str(self.path)) from error
-        return lock
 
     def clear(self) -> None:
         """Removes what another run has left, its checkpoints last: without them nothing is known to be of a run."""

@@ -6,15 +6,12 @@ from typing import Any
 
 import numpy as np
 
+from keras_smskd.checks import check_installed
+
 
 def require(callback: str) -> None:
     """Raises unless the `tensorboard` package is installed, which a callback needs."""
-    try:
-        import tensorboard  # noqa: F401, PLC0415
-    except ImportError as error:
-        raise ImportError(
-            f"`{callback}` needs the `tensorboard` package: `pip install keras_smskd[tensorboard]`."
-        ) from error
+    check_installed("tensorboard", callback, "tensorboard")
 
 
 class EventFile:

@@ -6,15 +6,12 @@ from typing import Any
 
 import numpy as np
 
+from keras_smskd.checks import check_installed
+
 
 def require() -> None:
     """Raises unless the `matplotlib` package is installed."""
-    try:
-        import matplotlib  # noqa: F401, PLC0415
-    except ImportError as error:
-        raise ImportError(
-            "`ForgettingReport` draws with the `matplotlib` package: `pip install keras_smskd[figures]`."
-        ) from error
+    check_installed("matplotlib", "ForgettingReport", "figures")
 
 
 def heat_map(matrix: np.ndarray, changes: np.ndarray, stages: Sequence[str]) -> Any:

@@ -7,8 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import filelock
-
+from keras_smskd.backup import files
 from keras_smskd.backup.description import differences
 
 DESCRIPTION = "search.json"
@@ -21,16 +20,7 @@ def taken(directory: pathlib.Path | None) -> Iterator[pathlib.Path]:
         with tempfile.TemporaryDirectory() as path:
             yield pathlib.Path(path)
         return
-    directory.mkdir(parents=True, exist_ok=True)
-    lock = filelock.FileLock(directory / ".lock")
-    try:
-        lock.acquire(blocking=False)
-    except filelock.Timeout:
-        raise RuntimeError(
-            f"Another search is writing to `directory` {str(directory)!r}. Wait for its end, or give each search a "
-            "directory of its own."
-        ) from None
-    with lock:
+    with files.lock(directory, "directory", "search"):
         yield directory
 
 

@@ -1,5 +1,6 @@
 """Arrays that are trained on, in NumPy."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import keras
@@ -25,6 +26,35 @@ def in_numpy(x: Any) -> Any:
         return x
 
     return keras.tree.map_structure(array, x)
+
+
+def is_finite(array: Any) -> bool:
+    """Whether an array holds finite numbers alone, if it is a dense one of floating-point numbers."""
+    if isinstance(array, np.ndarray):
+        return array.dtype.kind != "f" or _has_finite_sum(array) or bool(np.isfinite(array).all())
+    if not keras.ops.is_tensor(array) or not hasattr(array, "__array__") or "float" not in str(array.dtype):
+        return True
+    return bool(keras.ops.all(keras.ops.isfinite(array)))
+
+
+def _has_finite_sum(array: np.ndarray) -> bool:
+    """Whether the sum is finite: then so are the numbers, and no array of their size was made to know."""
+    with np.errstate(invalid="ignore", over="ignore"):
+        return bool(np.isfinite(np.sum(array, dtype="float64")))
+
+
+def can_be_read_again(source: Any) -> bool:
+    """Whether a source of batches begins anew whenever it is read, as a generator does not, and is known to end."""
+    if isinstance(source, keras.utils.PyDataset):
+        return source.num_batches is not None
+    return iter(source) is not source
+
+
+def batches_of(source: Any) -> Iterator[Any]:
+    """The batches of a source, of a `PyDataset` by their numbers: Keras 3.8 knows no end of it otherwise."""
+    if isinstance(source, keras.utils.PyDataset):
+        return (source[index] for index in range(source.num_batches))
+    return iter(source)
 
 
 def arrays_of(arguments: dict[str, Any]) -> dict[str, Any]:

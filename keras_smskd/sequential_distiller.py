@@ -5,7 +5,7 @@ from typing import Any
 
 import keras
 
-from keras_smskd.backup import Backup, Run, check_backup, description
+from keras_smskd.backup import Backup, Run, check_backup, check_resume, description, description_of_fit
 from keras_smskd.cache import Cache, as_cache
 from keras_smskd.callbacks.across_stages import AcrossStages
 from keras_smskd.checks import check_count
@@ -101,8 +101,8 @@ class SequentialDistiller(SavedRun):
                 known length whose batches depend on their index alone.
             backup_best: Name of a log, such as `"val_accuracy"`: `student.keras` in `backup_dir` is then the student of
                 the epoch, of all stages, in which it was best (lowest for a loss). Default: the student of the end.
-            resume: True to go on with what `backup_dir` holds, if it is of the same run; `"force"` to go on with that
-                of another one; False to begin anew.
+            resume: True to go on with what `backup_dir`, or the loaded sequence, holds, if it is of the same run;
+                `"force"` to go on with that of another one; False to begin anew.
             **kwargs: Further arguments of `keras.Model.fit`, all but `initial_epoch`.
 
         Returns:
@@ -122,18 +122,20 @@ class SequentialDistiller(SavedRun):
             self._reference.check(x, y)
         self.history = history = SequentialHistory()
         cache = self._checked_cache(cache)
-        check_backup(backup_dir, backup_every, backup_best, resume, x=x, steps_per_execution=self.steps_per_execution)
+        can_go_on = backup_dir is not None or self._moment is not None
+        check_backup(backup_dir, backup_every, backup_best, x=x, steps_per_execution=self.steps_per_execution)
+        check_resume(resume, can_go_on)
         data = {"x": x, "y": y, "batch_size": batch_size, "verbose": verbose, "cache": cache, **kwargs}
         seed = None if seed is None else check_count("seed", seed, 0)
         run: Run
         of_run: dict[str, Any] = {"sequence": self, "seed": seed, "moment": self._moment if resume else None}
-        of_run["every"] = backup_every
+        of_run |= {"every": backup_every, "fit": description_of_fit(data), "resume": resume}
         if backup_dir is None:
             run = Run(**of_run)
         else:
             arguments = {**data, "backup_every": backup_every, "backup_best": backup_best}
             described = description(self, arguments, callbacks, seed)
-            run = Backup(backup_dir, described, backup_best, resume, verbose, **of_run)
+            run = Backup(backup_dir, described, backup_best, verbose, **of_run)
         self._run, self._moment = run, None
         with AcrossStages(callbacks, self) as across, run:
             for record in run.records:

@@ -59,5 +59,11 @@ class StudentModel(keras.Model):
             ) from error
 
     def export(self, filepath: Any, *args: Any, **kwargs: Any) -> None:
-        """Exports the student for inference."""
-        self.student.export(filepath, *args, **kwargs)
+        """Exports the student for inference, as `keras.Model.export` does."""
+        try:
+            self.student.export(filepath, *args, **kwargs)
+        except ImportError as error:
+            raise ImportError(
+                f"{error} What exports need is installed with the extras `export` or, on JAX, `export-jax`: "
+                "`pip install 'keras_smskd[export]'`."
+            ) from error

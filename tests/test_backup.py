@@ -307,7 +307,7 @@ def test_the_checkpoint_before_stands_in_for_one_that_is_spoiled(tmp_path, expec
     ended(tmp_path, 3)
     spoil(sorted((tmp_path / "checkpoints").iterdir())[-1])
     callback = EndsIn(-1)
-    with pytest.warns(UserWarning, match="cannot be read .* the one before is taken"):
+    with pytest.warns(UserWarning, match="cannot be read .* one before it is taken"):
         distiller = kept(tmp_path, callback=callback)
     assert list(callback.seen) == [2, 3]
     assert_same_weights(distiller.student, expected[0])

@@ -338,7 +338,7 @@ def test_a_full_disk_leaves_nothing_broken(tmp_path, monkeypatch):
     with pytest.raises(OSError, match="`cache` could not be written to .*: No space left on device. What it holds"):
         trained(cache=tmp_path)
     monkeypatch.undo()
-    assert_same_run(online(), trained(cache=tmp_path))
+    assert_same_run(online(), trained(cache=tmp_path, verbose=2))
 
 
 def test_what_cannot_be_cached():
@@ -362,6 +362,16 @@ def test_it_says_what_it_took_and_saves(capsys):
     assert f"Outputs of the teacher for {SAMPLES} samples computed in" in text
     assert text.count("Outputs of the teacher") == 1
     assert text.count(f"Outputs of the reference for {SAMPLES} samples") == 2
+    assert "there before" not in text
+
+
+def test_it_says_what_was_known(capsys, tmp_path):
+    half = SAMPLES // 2
+    trained(X[:half], Y[:half], make=three_stages, cache=tmp_path)
+    trained(make=three_stages, cache=tmp_path, verbose=2)
+    assert f"; {half} were there before." in capsys.readouterr().out
+    trained(make=three_stages, cache=tmp_path, verbose=2)
+    assert capsys.readouterr().out.count(f"Outputs of the teacher for all {SAMPLES} samples were there before") == 1
 
 
 def test_the_teacher_stays_as_it_is():

@@ -41,6 +41,29 @@ class Raises(keras.callbacks.Callback):
             self.model.optimizer.learning_rate = 1e30
 
 
+def with_nan(x, sample):
+    x = x.copy()
+    x[sample] = np.nan
+    return x
+
+
+@pytest.mark.parametrize("can_be_read_again", [True, False])
+def test_data_that_are_at_fault_are_named_where_their_source_has_them(can_be_read_again):
+    batches = Batches(with_nan(X, 9), [0, 2, 1])
+    source = batches if can_be_read_again else (batches[index] for index in range(3))
+    found = "batch 3 of `x`, as it is without shuffling, holds values" if can_be_read_again else "layers give finite"
+    terms = "batch 3 of its order: distillation_loss, label_loss are not finite"
+    with pytest.raises(FloatingPointError, match=f"epoch 1, {terms}.*{found}"):
+        distiller().fit(source, verbose=0, shuffle=False, steps_per_epoch=None if can_be_read_again else 3)
+
+
+def test_arrays_that_are_at_fault_are_found_before_training():
+    with pytest.raises(ValueError, match=r"`x` .* in 1 of 24 samples, the first of them x\[9\]. .*skip_batch"):
+        distiller().fit(with_nan(X, 9), Y, **FIT)
+    history = distiller(on_nonfinite="skip_batch").fit(with_nan(X, 9), Y, **FIT).history
+    assert history["skipped_batches"] == [1]
+
+
 def test_a_student_that_diverges_ends_the_training_and_is_as_good_as_before():
     model, keeps = distiller(optimizer=keras.optimizers.SGD(0.001)), Keeps()
     with pytest.raises(FloatingPointError) as error:
@@ -72,7 +95,7 @@ def test_the_layer_that_is_at_fault_is_named():
     student = keras.Model(inputs, keras.layers.Dense(CLASSES)(x))
     before = weights_of(student)
     with pytest.raises(
-        FloatingPointError, match="epoch 1, batch 1: label_loss is not finite.*layer 'root' is the first"
+        FloatingPointError, match="epoch 1, batch 1 of its order: label_loss is not finite.*layer 'root' is the first"
     ):
         distiller(student).fit(X, Y, **FIT)
     assert_same_weights(student, before)
@@ -103,8 +126,7 @@ def test_weights_that_are_not_finite_after_the_last_batch_are_found():
 
 
 def test_batches_are_left_out_as_if_they_had_not_been_there():
-    spoiled = X.copy()
-    spoiled[8] = np.nan
+    spoiled = with_nan(X, 8)
     students, histories = [], []
     for x, batches in ((X, [0, 2]), (spoiled, [0, 1, 2])):
         model = distiller(on_nonfinite="skip_batch")
@@ -145,8 +167,7 @@ def test_a_run_that_has_stopped_goes_on(tmp_path):
 
 
 def test_a_sequence_leaves_batches_out():
-    spoiled = X.copy()
-    spoiled[8] = np.nan
+    spoiled = with_nan(X, 8)
     model = sequence(0.001)
     model.compile("adam", label_loss(), on_nonfinite="skip_batch")
     history = model.fit(Batches(spoiled, [0, 1, 2]), verbose=0).history

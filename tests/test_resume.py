@@ -101,6 +101,20 @@ def test_a_stage_is_whole_after_a_run_that_went_on_within_an_epoch(tmp_path):
     assert list(callback.done) == [0, 1, 2]
 
 
+@pytest.mark.parametrize("every", [1, 2])
+@pytest.mark.parametrize("batches", ENDS.values(), ids=ENDS)
+def test_dropout_without_a_seed_goes_on(tmp_path, batches, every):
+    def dropping():
+        keras.utils.set_random_seed(3)
+        hidden = keras.layers.Dense(5, activation="tanh", name="hidden")
+        return keras.Sequential([keras.Input((6,)), hidden, keras.layers.Dropout(0.5), keras.layers.Dense(CLASSES)])
+
+    whole = trained(tmp_path / "whole", sequence(student=dropping()), backup_every=every)
+    trained(tmp_path / "ended", sequence(student=dropping()), batches, backup_every=every)
+    distiller = trained(tmp_path / "ended", sequence(student=dropping()), backup_every=every)
+    assert_same_weights(distiller.student, weights_of(whole.student))
+
+
 def test_bad_labels_before_the_end_are_not_forgotten(tmp_path):
     class Batches(keras.utils.PyDataset):
         def __len__(self):
@@ -298,7 +312,7 @@ def test_an_archive_whose_directory_is_spoiled(tmp_path, byte, bit):
     content = bytearray(last.read_bytes())
     content[content.find(struct.pack("<I", 0x02014B50)) + byte] ^= bit
     last.write_bytes(content)
-    with pytest.warns(UserWarning, match="cannot be read .* the one before is taken"):
+    with pytest.warns(UserWarning, match="cannot be read .* one before it is taken"):
         checkpoint = Checkpoint.last_in(tmp_path)
     assert checkpoint.facts == {"number": 0}
     assert sorted(checkpoint.arrays) == ["a", "b"]
@@ -347,8 +361,8 @@ def test_a_weighting_without_a_name():
 
 
 def test_arrays_are_read_through_once_a_run(monkeypatch):
-    read, is_finite = [], fit_checks._is_finite
-    monkeypatch.setattr(fit_checks, "_is_finite", lambda array: read.append(array) or is_finite(array))
+    read, is_finite = [], fit_checks.is_finite
+    monkeypatch.setattr(fit_checks, "is_finite", lambda array: read.append(array) or is_finite(array))
     distiller = sequence(stages=3)
     distiller.fit(X, Y, epochs=1, **FIT)
     assert len(read) == 1
@@ -359,4 +373,4 @@ def test_arrays_are_read_through_once_a_run(monkeypatch):
 
 @pytest.mark.parametrize(("number", "is_finite"), [(1e308, True), (np.inf, False), (-np.inf, False), (np.nan, False)])
 def test_numbers_whose_sum_is_not_finite_may_be(number, is_finite):
-    assert fit_checks._is_finite(np.full(10, number)) is is_finite
+    assert fit_checks.is_finite(np.full(10, number)) is is_finite

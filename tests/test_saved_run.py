@@ -121,6 +121,18 @@ def test_a_run_without_its_teacher(tmp_path, whole):
         smskd.SequentialDistiller.load(tmp_path / "without.keras", teacher=teacher)
 
 
+def test_other_data_are_refused(tmp_path):
+    interrupted(3).save(tmp_path / "run.keras")
+    loaded = keras.saving.load_model(tmp_path / "run.keras")
+    before = weights_of(loaded.student)
+    other = {**FIT, "batch_size": 6}
+    with pytest.raises(ValueError, match=r"fit.batch_size: 8 before, 6 now.*`resume='force'`"):
+        loaded.fit(X, Y, callbacks=[Interrupts(None)], **other)
+    assert_same_weights(loaded.student, before)
+    loaded.fit(X, Y, callbacks=[Interrupts(None)], resume="force", **other)
+    assert loaded.history.epoch == [0, 1, 2, 3]
+
+
 def test_other_callbacks_begin_anew(tmp_path):
     interrupted(3).save(tmp_path / "run.keras")
     loaded = keras.saving.load_model(tmp_path / "run.keras")

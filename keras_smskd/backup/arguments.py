@@ -6,15 +6,24 @@ from keras_smskd.base.repeatable import can_be_ordered
 from keras_smskd.checks import check_count, check_directory
 
 
-def check_backup(directory: Any, every: Any, best: Any, resume: Any, *, x: Any, steps_per_execution: int) -> None:
-    """Raises unless a run can be kept as the arguments of `fit` say."""
+def check_resume(resume: Any, can_go_on: bool) -> None:
+    """Raises unless a run can go on as `fit` is asked to."""
     if not (isinstance(resume, bool) or resume == "force"):
         raise ValueError(f"`resume` must be True, False or 'force'. Received: resume={resume!r}")
+    if resume == "force" and not can_go_on:
+        raise ValueError(
+            "`resume` needs a `backup_dir`, or a loaded run, to go on with. Received: resume='force' with "
+            "backup_dir=None"
+        )
+
+
+def check_backup(directory: Any, every: Any, best: Any, *, x: Any, steps_per_execution: int) -> None:
+    """Raises unless a run can be kept as the arguments of `fit` say."""
     if directory is None:
-        if every is not None or best is not None or resume == "force":
+        if every is not None or best is not None:
             raise ValueError(
-                "`backup_every`, `backup_best` and `resume` need a `backup_dir` to keep the run in. Received: "
-                f"backup_dir=None with backup_every={every!r}, backup_best={best!r}, resume={resume!r}"
+                "`backup_every` and `backup_best` need a `backup_dir` to keep the run in. Received: "
+                f"backup_dir=None with backup_every={every!r}, backup_best={best!r}"
             )
     else:
         check_directory("backup_dir", directory)

@@ -23,19 +23,16 @@ class Backup(Run):
         directory: The directory of the run.
         description: What must be the same for a checkpoint to go on.
         best: The log by whose best epoch the student is chosen; None for the last epoch.
-        resume: True to go on from a checkpoint, "force" even from one of another description, False to begin anew.
         verbose: Whether to say where the run goes on.
-        **run: The arguments of `Run`.
+        **run: The arguments of `Run`. `resume` is True to go on from a checkpoint, "force" even from one of another
+            description, False to begin anew.
     """
 
-    def __init__(
-        self, directory: Any, description: dict[str, Any], best: str | None, resume: Any, verbose: Any, **run: Any
-    ) -> None:
+    def __init__(self, directory: Any, description: dict[str, Any], best: str | None, verbose: Any, **run: Any) -> None:
         super().__init__(**run)
         self.directory = RunDirectory(directory, self.sequence.student)
         self.description = description
         self.best = best
-        self.resume = resume
         self.verbose = verbose
 
     def __enter__(self) -> "Backup":
@@ -72,7 +69,11 @@ class Backup(Run):
             facts = checkpoint.facts
             done = sum(len(record["epoch"]) for record in [*facts["records"], facts.get("begun", {"epoch": []})])
             of_next = f" and batch {facts['batch']} of the next one" if facts.get("batch") else ""
-            print(f"Going on after epoch {done}{of_next} of the run in {str(self.directory.path)!r}.")
+            run = f"run in {str(self.directory.path)!r}"
+            if self.is_over:
+                print(f"The {run} is over, after {done} epochs: nothing is left to train.")
+            else:
+                print(f"Going on after epoch {done}{of_next} of the {run}.")
 
     def end_epoch(self, record: StageRecord) -> None:
         if self.best is None:

@@ -61,7 +61,10 @@ class Checkpoint:
             try:
                 return cls.read(file)
             except Exception as error:  # Of a spoiled archive there is hardly one that it cannot raise.
-                warnings.warn(f"The checkpoint {file} cannot be read ({error}); the one before is taken.", stacklevel=2)
+                warnings.warn(
+                    f"The checkpoint {file} cannot be read ({error}); one before it is taken, if there is any.",
+                    stacklevel=2,
+                )
         if all_in(directory):
             raise ValueError(
                 f"No checkpoint in {directory} can be read. Give another `backup_dir`, or `resume=False` to train from "

@@ -33,13 +33,20 @@ def description(sequence: Any, arguments: dict[str, Any], callbacks: Any, seed: 
         "stages": [{**plan, **_of_stage(stage)} for plan, stage in zip(sequence.plan(), sequence.stages, strict=True)],
         "student": _shapes(sequence.student),
         "teachers": fingerprint(sequence.stages[0].distiller.teachers),
-        "data": {name: _size(arguments[name]) for name in DATA if arguments.get(name) is not None},
         "compile": _plain(sequence._compile_arguments()),
-        "cache": arguments["cache"].described() if arguments["cache"] else None,
-        "fit": {name: arguments[name] for name in VALUES if arguments.get(name) is not None},
         "callbacks": [type(callback).__name__ for callback in keras.tree.flatten(callbacks)],
     }
-    return json.loads(json.dumps(described, default=_in_json))
+    return {**_in_json(described), **description_of_fit(arguments)}
+
+
+def description_of_fit(arguments: dict[str, Any]) -> dict[str, Any]:
+    """What `fit` is given to train on, and in which batches, in JSON."""
+    described = {
+        "data": {name: _size(arguments[name]) for name in DATA if arguments.get(name) is not None},
+        "cache": arguments["cache"].described() if arguments["cache"] else None,
+        "fit": {name: arguments[name] for name in VALUES if arguments.get(name) is not None},
+    }
+    return _in_json(described)
 
 
 def differences(before: Any, now: Any, path: str = "") -> list[str]:
@@ -75,9 +82,13 @@ def _plain(values: Any) -> Any:
     return [kind, {name: value for name, value in config.items() if isinstance(value, SCALARS) and name != "name"}]
 
 
-def _in_json(value: Any) -> Any:
-    """A number of NumPy as one of Python, anything else in words."""
-    return value.item() if isinstance(value, np.generic) else str(value)
+def _in_json(described: dict[str, Any]) -> Any:
+    """A number of NumPy as one of Python, anything that JSON does not know in words."""
+
+    def plain(value: Any) -> Any:
+        return value.item() if isinstance(value, np.generic) else str(value)
+
+    return json.loads(json.dumps(described, default=plain))
 
 
 def _shapes(model: keras.Model) -> list[str]:

@@ -8,6 +8,7 @@ import keras
 
 from keras_smskd.backup import variables
 from keras_smskd.backup.checkpoint import Checkpoint
+from keras_smskd.backup.description import differences
 from keras_smskd.backup.memory import FirstSight, Memory
 from keras_smskd.backup.plain import Arrays
 from keras_smskd.backup.stage_run import BatchwiseRun, StageRun
@@ -22,6 +23,8 @@ class Run:
         seed: Seed of the order of samples and of all random numbers, or None.
         moment: The checkpoint with which it goes on, if it does not begin.
         every: How many batches apart checkpoints are made within an epoch; None for none.
+        fit: What it trains on, in which batches, from `description_of_fit`.
+        resume: "force" to go on with other data or batches than those of the moment.
 
     Attributes:
         stage: The stage that the run is in, from 0.
@@ -33,11 +36,19 @@ class Run:
     """Whether the run had begun before."""
 
     def __init__(
-        self, sequence: Any, seed: int | None = None, moment: Checkpoint | None = None, every: int | None = None
+        self,
+        sequence: Any,
+        seed: int | None = None,
+        moment: Checkpoint | None = None,
+        every: int | None = None,
+        fit: dict[str, Any] | None = None,
+        resume: bool | str = True,
     ) -> None:
         self.sequence = sequence
         self.seed = seed
         self.every = every
+        self.fit = fit
+        self.resume = resume
         self.stage = 0
         self.records: list[StageRecord] = []
         self.last: Checkpoint | None = None
@@ -45,6 +56,7 @@ class Run:
         self._first_sight = FirstSight()
         if moment is not None:
             self._check_seed(moment.facts["seed"])
+            self._check_fit(moment.facts["fit"])
             self.go_on(moment)
 
     def __enter__(self) -> "Run":
@@ -63,6 +75,14 @@ class Run:
             raise ValueError(
                 f"`seed` must be that of the run that goes on, {before}, or None; `resume=False` begins anew. "
                 f"Received: seed={self.seed}"
+            )
+
+    def _check_fit(self, before: dict[str, Any] | None) -> None:
+        different = differences(before, self.fit) if before and self.fit and self.resume != "force" else []
+        if different:
+            raise ValueError(
+                f"`fit` must go on with what the run was trained on before: {'; '.join(different)}. `resume='force'` "
+                "goes on nevertheless, `resume=False` begins anew."
             )
 
     def go_on(self, moment: Checkpoint) -> None:
@@ -86,7 +106,7 @@ class Run:
             self.restore_models(moment)
             variables.restore(variables.of_optimizer(distiller), moment.arrays, variables.OPTIMIZER)
         memory = Memory(callbacks, self._first_sight)
-        if self.every is None:
+        if self.every is None and not distiller.first_batch:
             return StageRun(record, self, memory, moment)
         return BatchwiseRun(record, self, memory, moment, self.every)
 
@@ -111,7 +131,7 @@ class Run:
 
     def checkpoint(self, arrays: Arrays | None = None, **of_stage: Any) -> Checkpoint:
         """The run as it is now, with what belongs to the stage that has begun."""
-        facts = {"seed": self.seed, "stage": self.stage, **of_stage}
+        facts = {"seed": self.seed, "stage": self.stage, "fit": self.fit, **of_stage}
         facts["records"] = [dataclasses.asdict(record) for record in self.records]
         of_models = variables.values(variables.of_models(self.sequence, self.stage), variables.MODELS)
         return Checkpoint(facts, {**of_models, **(arrays or {})})

@@ -41,21 +41,12 @@ class StageRun(keras.callbacks.Callback):
             self.memory.restore(self.moment.facts["callbacks"], self.moment.arrays)
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-        moment, self.moment = self.moment, None
-        if moment is not None and moment.facts["batch"]:
-            self._restore_within_epoch(moment, epoch)
+        self.moment = None
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         self.record.add(epoch, logs or {})
         self.run.end_epoch(self.record)
         self._keep()
-
-    def _restore_within_epoch(self, moment: Checkpoint, epoch: int) -> None:
-        """Brings back what the beginning of the epoch has set anew: counters, metrics, callbacks, random numbers."""
-        self.run.restore_models(moment)
-        variables.restore(variables.of_metrics(self.model), moment.arrays, variables.METRICS)
-        self.memory.restore(moment.facts["callbacks"], moment.arrays)
-        seed_all(self.run.seed, epoch, moment.facts["batch"])
 
     def _keep(self, batch: int = 0) -> None:
         model = self.model
@@ -67,11 +58,11 @@ class StageRun(keras.callbacks.Callback):
 
 
 class BatchwiseRun(StageRun):
-    """Makes checkpoints within epochs too, and seeds all random numbers anew at each of them.
+    """Makes checkpoints within epochs too, and seeds all random numbers anew after each of them.
 
     Args:
         *args: Those of `StageRun`.
-        every: How many batches apart.
+        every: How many batches apart; None for none.
     """
 
     def __init__(self, *args: Any) -> None:
@@ -81,10 +72,27 @@ class BatchwiseRun(StageRun):
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         self.epoch, self.first = epoch, self.moment.facts["batch"] if self.moment is not None else 0
+        if self.first:
+            self._restore_within_epoch()
         super().on_epoch_begin(epoch, logs)
+
+    def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
+        """Seeds here, where a run that goes on has drawn all that it draws to begin."""
+        done = self.first + batch
+        if done and (not batch or self._is_due(done)):
+            seed_all(self.run.seed, self.epoch, done)
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         done = self.first + batch + 1
-        if done % self.every == 0 and done < self.params["steps"]:
+        if self._is_due(done) and done < self.params["steps"]:
             self._keep(done)
-            seed_all(self.run.seed, self.epoch, done)
+
+    def _is_due(self, done: int) -> bool:
+        return self.every is not None and done % self.every == 0
+
+    def _restore_within_epoch(self) -> None:
+        """Brings back what the beginning of the epoch has set anew: counters, metrics, callbacks."""
+        moment: Any = self.moment
+        self.run.restore_models(moment)
+        variables.restore(variables.of_metrics(self.model), moment.arrays, variables.METRICS)
+        self.memory.restore(moment.facts["callbacks"], moment.arrays)

@@ -12,7 +12,7 @@ from keras_smskd.base.caching import Caching
 from keras_smskd.base.data_check import DataCheck
 from keras_smskd.base.epoch_counter import EpochCounter, in_front
 from keras_smskd.base.finite import ON_NONFINITE, FiniteCheck, NonFiniteError
-from keras_smskd.base.fit_checks import check_arguments, check_data
+from keras_smskd.base.fit_checks import check_arguments, check_data, check_finite
 from keras_smskd.base.kept_variables import KeptVariables
 from keras_smskd.base.repeatable import repeatable
 from keras_smskd.base.rest_of_epoch import fit_rest
@@ -195,6 +195,8 @@ class Distiller(KeptArguments, Caching):
         check_arguments({"x": x, "y": y, "batch_size": batch_size, "seed": seed, **kwargs}, self.classes)
         if not self.data_is_checked:
             check_data(self._inputs_of(x), y, kwargs.get("sample_weight"), self.student)
+            if self.on_nonfinite == "raise":
+                check_finite(self._inputs_of(x))
         self._data_check.array(y, batch_size or 32)
         check, kept = FiniteCheck(self), KeptVariables()
         callbacks = in_front(callbacks, EpochCounter(self), self._data_check, check, kept)
@@ -207,7 +209,7 @@ class Distiller(KeptArguments, Caching):
                     return fit_rest(super().fit, self, arguments, self.first_batch)
                 return super().fit(**arguments)
         except NonFiniteError as fault:
-            raise check.error(fault, self._inputs_of(x)) from None
+            raise check.error(fault, x, self._inputs_of) from None
 
     def train_step(self, *args: Any, **kwargs: Any) -> Any:
         step = functools.partial(super().train_step, **kwargs)
@@ -221,6 +223,7 @@ class Distiller(KeptArguments, Caching):
     def check_batch(self, x: Any, y: Any = None, sample_weight: Any = None) -> None:
         """Raises unless a batch of arrays is such as this distiller can train on."""
         check_data(self._inputs_of(x), y, sample_weight, self.student)
+        check_finite(self._inputs_of(x))
         self._data_check.array(y, batch_size=None)
         if self._label_loss is not None:
             check_labels_of_loss(self._label_loss, y, self.classes)

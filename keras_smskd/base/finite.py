@@ -1,6 +1,7 @@
 """A loss or a student that is not finite ends the training, with an error that says where it began."""
 
-from collections.abc import Iterator, Sequence
+import itertools
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from typing import Any
 
@@ -8,7 +9,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_smskd.arrays import are_arrays
+from keras_smskd.arrays import are_arrays, batches_of, can_be_read_again, in_numpy, is_finite
 from keras_smskd.features import example_inputs, layer_paths, outputs_of, sublayers
 
 ON_NONFINITE = ("raise", "skip_batch")
@@ -24,8 +25,10 @@ class NonFiniteError(Exception):
     """
 
     def __init__(self, epoch: int, batch: int | None, terms: list[str]) -> None:
-        where = ": its weights are" if batch is None else f", batch {batch + 1}: {', '.join(terms)} is"
-        super().__init__(f"epoch {epoch + 1}{where} not finite")
+        where = "" if batch is None else f", batch {batch + 1} of its order"
+        what = ", ".join(terms) or "its weights"
+        are = "is" if len(terms) == 1 else "are"
+        super().__init__(f"epoch {epoch + 1}{where}: {what} {are} not finite")
 
 
 class FiniteCheck(keras.callbacks.Callback):
@@ -63,18 +66,21 @@ class FiniteCheck(keras.callbacks.Callback):
     def on_train_end(self, logs: Any = None) -> None:
         self.last_good = []
 
-    def error(self, fault: NonFiniteError, x: Any) -> FloatingPointError:
+    def error(self, fault: NonFiniteError, x: Any, inputs_of: Callable[[Any], Any]) -> FloatingPointError:
         """Gives the student back its last finite values, and says where the fault began.
 
         Args:
             fault: What was found.
             x: The training data.
+            inputs_of: Gives the student's inputs of it.
         """
         student = self.distiller.student
         diverged = next((path for path, layer in _leaves(student) if not all_finite(layer.weights)), None)
         for variable, value in zip(student.variables, self.last_good, strict=True):
             variable.assign(value)
-        cause = next(filter(None, (_cause(student, batch) for batch in _batches(x, student))), None)
+        batches = itertools.islice(_batches(x, student), self.params.get("steps"))
+        causes = (_cause(student, where, inputs_of(inputs)) for where, inputs in batches)
+        cause = next(filter(None, causes), None)
         cause = cause or _without_cause(diverged)
         return FloatingPointError(
             f"{self.distiller.method} has stopped in {fault}. The student has the weights of the last whole epoch "
@@ -83,10 +89,12 @@ class FiniteCheck(keras.callbacks.Callback):
         )
 
 
-def _cause(student: keras.Model, x: Any) -> str | None:
+def _cause(student: keras.Model, where: str, x: Any) -> str | None:
     """What is not finite in a forward pass: the data, or the first layer in the order of `model.layers`."""
-    if not all_finite(keras.tree.flatten(x)):
-        return "`x` holds values that are not finite"
+    x = in_numpy(x)
+    if not all(map(is_finite, keras.tree.flatten(x))):
+        return f"{where} holds values that are not finite"
+    x = keras.tree.map_structure(ops.convert_to_tensor, x)
     with ExitStack() as stack:
         fired = {path: stack.enter_context(outputs_of(layer)) for path, layer in _leaves(student)}
         student(x, training=False)
@@ -106,13 +114,17 @@ def _leaves(model: keras.Model) -> list[tuple[str, keras.Layer]]:
     return [(path, layer) for path, layer in layer_paths(model).items() if not sublayers(layer)]
 
 
-def _batches(x: Any, model: keras.Model, size: int = 256) -> Iterator[Any]:
-    """The training data if they are arrays, an example otherwise."""
-    if not are_arrays(x):
-        yield example_inputs(model)
-        return
-    for start in range(0, len(keras.tree.flatten(x)[0]), size):
-        yield keras.tree.map_structure(lambda array: ops.convert_to_tensor(array[start : start + size]), x)  # noqa: B023
+def _batches(x: Any, model: keras.Model, size: int = 256) -> Iterator[tuple[str, Any]]:
+    """The inputs of the training data, with names, in the order of their source; an example if it is read only once."""
+    if are_arrays(x):
+        for start in range(0, len(keras.tree.flatten(x)[0]), size):
+            yield "`x`", keras.tree.map_structure(lambda array: array[start : start + size], x)  # noqa: B023
+    elif can_be_read_again(x):
+        for index, batch in enumerate(batches_of(x)):
+            inputs, _, _ = keras.utils.unpack_x_y_sample_weight(batch)
+            yield f"batch {index + 1} of `x`, as it is without shuffling,", inputs
+    else:
+        yield "an example", example_inputs(model)
 
 
 def _values(model: keras.Model) -> list[np.ndarray]:

@@ -8,7 +8,7 @@ import numpy as np
 from keras import ops
 
 from keras_smskd import checks, model_checks
-from keras_smskd.arrays import are_arrays, check_samples
+from keras_smskd.arrays import are_arrays, check_samples, in_numpy, is_finite
 
 Arguments = dict[str, Any]
 
@@ -44,25 +44,20 @@ def check_data(x: Any, y: Any, sample_weight: Any, student: keras.Model) -> None
         return
     check_samples({"x": x, "y": y, "sample_weight": sample_weight})
     model_checks.check_arrays(x, student)
-    if not all(map(_is_finite, keras.tree.flatten(x))):
-        raise ValueError("`x` must hold finite numbers. Received: x with NaN or infinite numbers in it")
     if sample_weight is not None:
         _check_sample_weight(sample_weight)
 
 
-def _is_finite(array: Any) -> bool:
-    """Whether an array holds finite numbers alone, if it is a dense one of floating-point numbers."""
-    if isinstance(array, np.ndarray):
-        return array.dtype.kind != "f" or _has_finite_sum(array) or bool(np.isfinite(array).all())
-    if not ops.is_tensor(array) or not hasattr(array, "__array__") or "float" not in str(array.dtype):
-        return True
-    return bool(ops.all(ops.isfinite(array)))
-
-
-def _has_finite_sum(array: np.ndarray) -> bool:
-    """Whether the sum is finite: then so are the numbers, and no array of their size was made to know."""
-    with np.errstate(invalid="ignore", over="ignore"):
-        return bool(np.isfinite(np.sum(array, dtype="float64")))
+def check_finite(x: Any) -> None:
+    """Raises unless data that are arrays hold finite numbers; other sources pass."""
+    for array in keras.tree.flatten(x) if are_arrays(x) else ():
+        if not is_finite(array):
+            samples = ~np.isfinite(in_numpy(array)).reshape(len(array), -1).all(axis=1)
+            raise ValueError(
+                f"`x` must hold finite numbers. Received: x with NaN or infinite numbers in {samples.sum()} of "
+                f"{len(samples)} samples, the first of them x[{samples.argmax()}]. Mend or remove them, or leave their "
+                "batches out with `compile(on_nonfinite='skip_batch')`."
+            )
 
 
 def _check_sample_weight(sample_weight: Any) -> None:

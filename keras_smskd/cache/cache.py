@@ -74,6 +74,7 @@ class Cache:
         self.dtype = check_choice("dtype", dtype, DTYPES)
         self.views = None if views is None and augment is None else Views(views, augment, seed)
         self._segments: dict[str, list[Segment]] = {}
+        self._announced: set[str] = set()
 
     def described(self) -> dict[str, Any]:
         """What it does to a run that trains from it."""
@@ -112,13 +113,16 @@ class Cache:
     def fill(self, outputs: Outputs, source: Arrays | Batches, of: str, verbose: Any) -> None:
         """Computes what is not known yet of a source, and says what that took and saves."""
         start = time.perf_counter()
-        bar = keras.utils.Progbar(len(source) or None, verbose=1 if verbose else 0, unit_name="batch")
+        bar = keras.utils.Progbar(len(source) or None, verbose=0 if verbose == 2 else bool(verbose), unit_name="batch")
         known, new = outputs.fill(source.batches(), source.enough, bar.update)
+        seconds, megabytes = time.perf_counter() - start, outputs.table.nbytes / 1e6
         if verbose and new:
-            print(
-                f"Outputs of the {of} for {new:,} samples computed in {time.perf_counter() - start:.1f} s, which every "
-                f"epoch saves; {known:,} known before, {outputs.table.nbytes / 1e6:,.1f} MB in all."
-            )
+            took = f"{new:,} samples computed in {seconds:.1f} s, which every epoch saves"
+            before = f"; {known:,} were there before" if known else ""
+            print(f"Outputs of the {of} for {took}{before}. {megabytes:,.1f} MB in all.")
+        elif verbose and of not in self._announced:
+            print(f"Outputs of the {of} for all {known:,} samples were there before. {megabytes:,.1f} MB in all.")
+        self._announced.add(of)
 
 
 def as_cache(cache: Any) -> Cache | None:

@@ -38,7 +38,8 @@ class Table:
     @property
     def nbytes(self) -> int:
         """The size of the outputs."""
-        return sum(segment.array(name).nbytes for segment in self._segments for name in self.names)
+        filled = [segment for segment in self._segments if segment.digests]
+        return sum(segment.array(name).nbytes for segment in filled for name in self.names)
 
     def append(self, digests: Sequence[bytes], rows: Rows) -> None:
         """Adds samples that are new."""

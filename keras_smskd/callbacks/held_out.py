@@ -6,9 +6,9 @@ from typing import Any
 import keras
 
 from keras_smskd import checks
-from keras_smskd.arrays import WITH_SAMPLES, arrays_of, check_samples, in_numpy
+from keras_smskd.arrays import WITH_SAMPLES, arrays_of, batches_of, can_be_read_again, check_samples, in_numpy
 from keras_smskd.base.batch import Batch
-from keras_smskd.base.fit_checks import check_data
+from keras_smskd.base.fit_checks import check_data, check_finite
 from keras_smskd.ordered import OrderedArrays
 
 
@@ -40,10 +40,10 @@ class HeldOut:
                 "`data` must be (x, y), (x, y, sample_weight) or a source of batches. "
                 f"Received: data of type {type(data)}"
             )
-        elif not isinstance(data, keras.utils.PyDataset) and iter(data) is data:
+        elif not can_be_read_again(data):
             raise ValueError(
-                "`data` is read at the end of every stage. Received: a generator, which can be read only once. Give "
-                "arrays, a `PyDataset`, a `tf.data.Dataset` or a `DataLoader`."
+                "`data` is read at the end of every stage. Received: a generator or a `PyDataset` of unknown length, "
+                "which can be read only once. Give arrays, a `PyDataset`, a `tf.data.Dataset` or a `DataLoader`."
             )
 
     def check(self, needs_index: bool, distillers: Iterable[Any]) -> None:
@@ -54,19 +54,15 @@ class HeldOut:
         for distiller in distillers:
             inputs = Batch.of(self.arrays["x"], needs_index).inputs
             check_data(inputs, y, self.arrays.get("sample_weight"), distiller.student)
+            check_finite(inputs)
             checks.check_label_array(y, distiller.classes)
             checks.check_batch_size(size, distiller.smallest_batch, distiller.largest_batch, distiller.method)
 
     def batches(self) -> Iterator[tuple[Any, Any, Any]]:
         """The batches as `(x, y, sample_weight)` in NumPy."""
-        for batch in self._read():
+        for batch in batches_of(self.source):
             x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(batch)
             yield in_numpy(x), *(None if each is None else in_numpy(each) for each in (y, sample_weight))
-
-    def _read(self) -> Iterator[Any]:
-        if isinstance(self.source, keras.utils.PyDataset):
-            return (self.source[index] for index in range(self.source.num_batches))
-        return iter(self.source)
 
 
 def _checked(data: Any) -> dict[str, Any]:

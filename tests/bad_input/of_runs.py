@@ -46,7 +46,7 @@ MISUSES = {
     "True as directory": (backed_up(True), TypeError, "`backup_dir` must.*backup_dir=True"),
     "resume": (backed_up(resume="maybe"), ValueError, r"`resume` must be .*resume='maybe'"),
     "resume None": (backed_up(resume=None), ValueError, "`resume` must be .*resume=None"),
-    "resume without directory": (backed_up(None, resume="force"), ValueError, "`resume` need a `backup_dir`"),
+    "resume without directory": (backed_up(None, resume="force"), ValueError, "`resume` needs a `backup_dir`"),
     "negative seed of a run": (backed_up(seed=-1), ValueError, "`seed` must be a whole number of at least 0.*seed=-1"),
     "seed of a run True": (backed_up(seed=True), ValueError, "`seed` must be a whole number.*seed=True"),
     "part of an epoch": (backed_up(steps_per_epoch=1), ValueError, "`steps_per_epoch` cuts arrays"),

@@ -1,6 +1,6 @@
 """Do stages pay where a search chooses? The same search among plans of up to three stages, and among single methods.
 
-    KERAS_BACKEND=torch python -m benchmarks.search --data cifar100.npz --seeds 0 1 2 3 4
+    KERAS_BACKEND=tensorflow python -m benchmarks.search --data cifar100.npz --seeds 0 1 2 3 4
 
 Both searches have the same budget of epochs, the methods of the study, the desk protocol and its validation images. The
 winner of each is then trained by the protocol, once for every seed, as `benchmarks.cifar100 run` does, whose files in

@@ -8,13 +8,14 @@ import dataclasses
 import json
 import sys
 from collections.abc import Iterable
-from statistics import median
+from math import isnan
+from statistics import mean, median
 
 from pages import ROOT, table, write_or_check
 
 sys.path.insert(0, str(ROOT))  # `benchmarks` is no installed package.
 
-from benchmarks.study.lists import ABLATED, DESK, PAIRS, STAGES  # noqa: E402
+from benchmarks.study.lists import ABLATED, DESK, PAIRS, STAGES, TRIPLES  # noqa: E402
 from benchmarks.study.plan import ALONE, Run  # noqa: E402
 from benchmarks.study.summary import Estimate, Summary, best, test, validation  # noqa: E402
 
@@ -120,6 +121,31 @@ def stages() -> str:
     return table(["Plan", "Test accuracy", "To KD", "Seeds"], lines)
 
 
+def forgotten(label: str) -> list[str]:
+    """By how much of its value the objective of the first stage rose until the end of the run."""
+    rows = [result["forgetting"] for result in ROWS[label].values() if "forgetting" in result]
+    return [Estimate.of([100 * (row[-1][0] - row[0][0]) / row[0][0] for row in rows]).text("+")] if rows else [""]
+
+
+def forgetting() -> str:
+    """What the first stage's objective loses in the later ones, with and without the reference."""
+    plans = [plan for pair in PAIRS for plan in (" > ".join(pair), " > ".join(reversed(pair)))] + TRIPLES
+    pairs = [(plan, Run(plan, reference_weight=0.0).label) for plan in plans]
+    rows = ([plan, *forgotten(without), *forgotten(plan)] for plan, without in pairs if {plan, without} <= ROWS.keys())
+    return table(["Plan", "Rise without reference, %", "With it, %"], rows)
+
+
+def conflict() -> str:
+    """The cosines between gradients, the mean over the epochs."""
+    rows = []
+    for label in done(DESK):
+        logs = [result["cosines"] for result in ROWS[label].values() if "cosines" in result]
+        for name in dict.fromkeys(name for log in logs for name in log):
+            means = [mean(value for value in log[name] if not isnan(value)) for log in logs]  # NaN: a stage without.
+            rows.append([label, name.removeprefix("cosine_").replace("_", ", "), Estimate.of(means).text("+")])
+    return table(["Plan", "Terms", "Cosine"], rows)
+
+
 def setting() -> str:
     """The protocol."""
     protocol = next(iter(next(iter(ROWS.values())).values()))["protocol"]
@@ -155,7 +181,7 @@ def draw() -> None:
     figure.savefig(PLOT, dpi=90)
 
 
-TABLES = (setting, teacher, desk, pairs, weightings, weights, temperatures, restarts, stages)
+TABLES = (setting, teacher, desk, pairs, weightings, weights, temperatures, restarts, stages, forgetting, conflict)
 
 if __name__ == "__main__":
     write_or_check(PAGE, TABLES, draw)

@@ -30,11 +30,11 @@ def in_numpy(x: Any) -> Any:
 
 def is_finite(array: Any) -> bool:
     """Whether an array holds finite numbers alone, if it is a dense one of floating-point numbers."""
-    if isinstance(array, np.ndarray):
-        return array.dtype.kind != "f" or _has_finite_sum(array) or bool(np.isfinite(array).all())
-    if not keras.ops.is_tensor(array) or not hasattr(array, "__array__") or "float" not in str(array.dtype):
-        return True
-    return bool(keras.ops.all(keras.ops.isfinite(array)))
+    if keras.ops.is_tensor(array):
+        is_dense = hasattr(array, "__array__") and "float" in str(array.dtype)
+        return not is_dense or bool(keras.ops.all(keras.ops.isfinite(array)))
+    array = np.asarray(array)
+    return array.dtype.kind != "f" or _has_finite_sum(array) or bool(np.isfinite(array).all())
 
 
 def _has_finite_sum(array: np.ndarray) -> bool:

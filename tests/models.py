@@ -6,6 +6,9 @@ from keras import layers
 
 CLASSES = 4
 
+UNTRACED = {"run_eagerly": keras.backend.backend() != "torch"}
+"""For `compile`, where a test is not about compiled steps: they take longer to trace than the few steps of a test."""
+
 
 def label_loss():
     return keras.losses.SparseCategoricalCrossentropy(from_logits=True)

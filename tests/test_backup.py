@@ -17,7 +17,7 @@ import pytest
 import keras_smskd as smskd
 from keras_smskd.backup.checkpoint import Checkpoint
 from keras_smskd.backup.plain import decode, encode, is_plain
-from tests.models import assert_same_weights, convolutional, images, label_loss, weights_of
+from tests.models import UNTRACED, assert_same_weights, convolutional, images, label_loss, weights_of
 
 X, Y = images(24)
 FIT = {"batch_size": 8, "verbose": 0}
@@ -33,7 +33,7 @@ def sequence(seed=0, epochs=2, temperature=4.0, optimizer="adam", width=3):
         smskd.Stage(smskd.KDDistiller(teacher, student, temperature=temperature), epochs),
     ]
     distiller = smskd.SequentialDistiller(stages)
-    distiller.compile(optimizer, label_loss(), metrics=["accuracy"])
+    distiller.compile(optimizer, label_loss(), metrics=["accuracy"], **UNTRACED)
     return distiller
 
 
@@ -78,10 +78,11 @@ def expected():
 
 
 def test_processes_that_are_killed_at_any_moment():
-    command = [sys.executable, "-m", "benchmarks.kill_test", "--kills", "12", "--seed", "1", "--dry"]
+    kills = "12" if keras.backend.backend() == "torch" else "4"  # The others trace their steps anew in every process.
+    command = [sys.executable, "-m", "benchmarks.kill_test", "--kills", kills, "--seed", "1", "--dry"]
     ended = subprocess.run(command, check=False, capture_output=True, text=True)
     assert ended.returncode == 0, ended.stdout + ended.stderr
-    assert "12                 12                 12                 12                  0" in ended.stdout
+    assert ended.stdout.splitlines()[-1].split()[:6] == ["killed", *4 * [kills], "0"]
 
 
 @pytest.mark.parametrize("epoch", range(4))
@@ -200,7 +201,7 @@ def changed(**arguments):
 
 def recompiled(loss=None, metrics=("accuracy",), **arguments):
     distiller = sequence()
-    distiller.compile("adam", loss or label_loss(), metrics=list(metrics), **arguments)
+    distiller.compile("adam", loss or label_loss(), metrics=list(metrics), **{**UNTRACED, **arguments})
     return distiller
 
 
@@ -288,7 +289,7 @@ def pickled(file):
 
 def flipped(file):
     content = bytearray(file.read_bytes())
-    content[len(content) // 2] ^= 1
+    content[content.index(b'"records"') + 1] ^= 1
     file.write_bytes(content)
 
 

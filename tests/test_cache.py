@@ -10,7 +10,7 @@ import pytest
 import keras_smskd as smskd
 from keras_smskd.arrays import in_numpy
 from keras_smskd.cache.digests import digests_of
-from tests.models import assert_same_weights, convolutional, images, label_loss, weights_of
+from tests.models import UNTRACED, assert_same_weights, convolutional, images, label_loss, weights_of
 
 SAMPLES, BATCH_SIZE = 22, 8
 X, Y = images(SAMPLES)
@@ -60,7 +60,7 @@ def trained(x=X, y=Y, make=fitnet, teacher=None, **arguments):
     """The student's weights and the losses of a run that is the same but for its arguments."""
     own, student = models()
     distiller = make(teacher or own, student)
-    distiller.compile("adam", label_loss(), metrics=["accuracy"])
+    distiller.compile("adam", label_loss(), metrics=["accuracy"], **UNTRACED)
     keras.utils.set_random_seed(1)
     if hasattr(x, "shape"):
         arguments = {"batch_size": BATCH_SIZE, **arguments}

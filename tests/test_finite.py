@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 import keras_smskd as smskd
+from keras_smskd.base.finite import FiniteCheck, NonFiniteError
 from tests.models import CLASSES, assert_same_weights, convolutional, images, label_loss, weights_of
 
 X, Y = images(24)
@@ -41,6 +42,14 @@ class Raises(keras.callbacks.Callback):
             self.model.optimizer.learning_rate = 1e30
 
 
+def linear():
+    """A student without ReLU, which TensorFlow joins with a convolution and lets make 0 of NaN."""
+    maps = keras.layers.Conv2D(3, 3, padding="same", name="stage1")
+    return keras.Sequential(
+        [keras.Input((8, 8, 1)), maps, keras.layers.GlobalAveragePooling2D(), keras.layers.Dense(4)]
+    )
+
+
 def with_nan(x, sample):
     x = x.copy()
     x[sample] = np.nan
@@ -49,12 +58,44 @@ def with_nan(x, sample):
 
 @pytest.mark.parametrize("can_be_read_again", [True, False])
 def test_data_that_are_at_fault_are_named_where_their_source_has_them(can_be_read_again):
-    batches = Batches(with_nan(X, 9), [0, 2, 1])
+    batches = Batches(with_nan(X, 9), [0, 1, 2])
     source = batches if can_be_read_again else (batches[index] for index in range(3))
-    found = "batch 3 of `x`, as it is without shuffling, holds values" if can_be_read_again else "layers give finite"
-    terms = "batch 3 of its order: distillation_loss, label_loss are not finite"
+    found = r"`x\[1\]` holds inputs" if can_be_read_again else "layers give finite"
+    terms = "batch 2 of its order: distillation_loss, label_loss are not finite"
     with pytest.raises(FloatingPointError, match=f"epoch 1, {terms}.*{found}"):
-        distiller().fit(source, verbose=0, shuffle=False, steps_per_epoch=None if can_be_read_again else 3)
+        distiller(linear()).fit(source, verbose=0, shuffle=False, steps_per_epoch=None if can_be_read_again else 3)
+
+
+def test_sources_that_shuffle_have_no_numbers():
+    class Shuffled:
+        def __len__(self):
+            return 3
+
+        def __iter__(self):
+            batches = Batches(with_nan(X, 9), [0, 1, 2])
+            return (batches[index] for index in np.random.permutation(3))
+
+    check = FiniteCheck(distiller())
+    check.set_params({"steps": 3})
+    check.on_train_begin()
+    check.on_epoch_begin(0)
+    assert ": a batch of `x` holds inputs" in str(check.error(NonFiniteError(0, 1, ["loss"]), Shuffled(), lambda x: x))
+
+
+def test_layers_at_fault_are_found_in_batches_of_any_size():
+    x = X.copy()
+    x[23] = 3e38
+    student = linear()
+    student.get_layer("stage1").kernel.assign(np.full((3, 3, 1, 3), 9.0))
+    with pytest.raises(FloatingPointError, match="layer 'stage1' is the first whose outputs are not finite"):
+        distiller(student).fit(np.tile(x, (20, 1, 1, 1)), np.tile(Y, 20), batch_size=480, verbose=0)
+
+
+def test_single_batches_are_left_out_too():
+    model = distiller(on_nonfinite="skip_batch")
+    before = weights_of(model.student)
+    model.train_on_batch(with_nan(X, 9), Y)
+    assert_same_weights(model.student, before)
 
 
 def test_arrays_that_are_at_fault_are_found_before_training():

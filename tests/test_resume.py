@@ -16,7 +16,7 @@ from keras_smskd.backup.memory import FirstSight, Memory
 from keras_smskd.backup.plain import is_plain
 from keras_smskd.base import fit_checks
 from keras_smskd.history import StageRecord
-from tests.models import CLASSES, assert_same_weights, dense, label_loss, vectors, weights_of
+from tests.models import CLASSES, UNTRACED, assert_same_weights, dense, label_loss, vectors, weights_of
 
 X, Y = vectors(24)
 FIT = {"batch_size": 8, "verbose": 0, "seed": np.int64(5)}
@@ -27,7 +27,7 @@ def sequence(optimizer="sgd", stages=2, student=None, epochs=2, metrics=(), **ar
     teacher, student = dense(8), student or dense(3)
     stages = [smskd.Stage(smskd.KDDistiller(teacher, student), epochs) for _ in range(stages)]
     distiller = smskd.SequentialDistiller(stages, **arguments)
-    distiller.compile(optimizer, label_loss(), metrics=list(metrics))
+    distiller.compile(optimizer, label_loss(), metrics=list(metrics), **UNTRACED)
     return distiller
 
 
@@ -113,6 +113,29 @@ def test_dropout_without_a_seed_goes_on(tmp_path, batches, every):
     trained(tmp_path / "ended", sequence(student=dropping()), batches, backup_every=every)
     distiller = trained(tmp_path / "ended", sequence(student=dropping()), backup_every=every)
     assert_same_weights(distiller.student, weights_of(whole.student))
+
+
+def test_the_rest_of_an_epoch_is_that_of_the_same_data(tmp_path):
+    trained(tmp_path, sequence(), 2, backup_every=1)
+    with pytest.raises(ValueError, match=r"within an epoch.*fit.batch_size: 8 before, 12 now.*`resume=False`"):
+        trained(tmp_path, sequence(), backup_every=1, batch_size=12, resume="force")
+
+
+def test_a_fault_after_a_resume_within_an_epoch_has_its_batch(tmp_path):
+    trained(tmp_path, sequence(), 2, [keras.callbacks.LambdaCallback()], backup_every=1)
+    distiller = sequence()
+    spoils = keras.callbacks.LambdaCallback(
+        on_train_batch_begin=lambda batch, logs: distiller.student.weights[0].assign(np.full((6, 3), np.nan))
+    )
+    with pytest.raises(FloatingPointError, match="epoch 1, batch 3 of its order"):
+        trained(tmp_path, distiller, callbacks=[spoils], backup_every=1)
+
+
+def test_class_weights_of_numpy_are_kept(tmp_path):
+    weights = {np.int64(0): np.float32(2.0), np.int64(1): 1.0}
+    trained(tmp_path, sequence(), 2, class_weight=weights)
+    trained(tmp_path, sequence(), class_weight=weights)
+    sequence().fit(X, Y, class_weight=weights, **FIT)
 
 
 def test_bad_labels_before_the_end_are_not_forgotten(tmp_path):

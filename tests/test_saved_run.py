@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import keras_smskd as smskd
-from tests.models import assert_same_weights, convolutional, images, label_loss, weights_of
+from tests.models import UNTRACED, assert_same_weights, convolutional, images, label_loss, weights_of
 
 X, Y = images(24)
 FIT = {"batch_size": 8, "verbose": 0, "seed": 3, "validation_data": (X, Y)}
@@ -33,7 +33,7 @@ def sequence():
         smskd.Stage(smskd.JointDistiller(joint, weights=[1.0, 10.0]), 2, optimizer=keras.optimizers.SGD(0.1, 0.9)),
     ]
     distiller = smskd.SequentialDistiller(stages, reference_weight=2.0, reference_temperature=3.0, weighting="uniform")
-    distiller.compile(keras.optimizers.Adam(0.01), label_loss(), metrics=["accuracy"])
+    distiller.compile(keras.optimizers.Adam(0.01), label_loss(), metrics=["accuracy"], **UNTRACED)
     return distiller
 
 
@@ -119,6 +119,18 @@ def test_a_run_without_its_teacher(tmp_path, whole):
     teacher.layers[-1].bias.assign([1.0, 0.0, 0.0, 0.0])
     with pytest.raises(ValueError, match="`teacher` must be that of the run"):
         smskd.SequentialDistiller.load(tmp_path / "without.keras", teacher=teacher)
+
+
+def test_a_run_that_was_kept_within_epochs_is_seeded_as_before(tmp_path):
+    arguments = {**FIT, "backup_dir": tmp_path / "run", "backup_every": 1}
+    expected, ended = sequence(), sequence()
+    expected.fit(X, Y, callbacks=[Interrupts(None)], **{**arguments, "backup_dir": tmp_path / "whole"})
+    with pytest.raises(KeyboardInterrupt):
+        ended.fit(X, Y, callbacks=[Interrupts(2)], **arguments)
+    ended.save(tmp_path / "run.keras")
+    loaded = keras.saving.load_model(tmp_path / "run.keras")
+    loaded.fit(X, Y, callbacks=[Interrupts(None)], **FIT)
+    assert_same_weights(loaded.student, weights_of(expected.student))
 
 
 def test_other_data_are_refused(tmp_path):

@@ -103,6 +103,12 @@ def test_a_run_says_what_it_reached(tmp_path):
     assert len(result["validation"]) == len(result["processor seconds"]) == 2
     assert result["processor seconds"] == sorted(result["processor seconds"])
     assert set(result["test"]) == {"last epoch", "best epoch"}
+    assert np.shape(result["forgetting"]) == (2, 2)
+    assert set(result["cosines"]) == {
+        "cosine_label_distillation",
+        "cosine_label_reference",
+        "cosine_distillation_reference",
+    }
 
 
 def results(directory, plan, accuracies, curve=(10, 30), seconds=(1.0, 2.0)):

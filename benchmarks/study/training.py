@@ -19,6 +19,9 @@ from benchmarks.training import accuracy, label_loss
 from benchmarks.turns import machine, versions
 from benchmarks.zoo import build
 
+CONFLICT = 256
+"""Number of training images on which the angles between gradients are measured."""
+
 PARTS = ("student", "teacher", "validation", "test")
 
 
@@ -74,12 +77,12 @@ def train(run: Run, protocol: Protocol, split: Split, teacher: keras.Model, work
     """Trains a student, and returns what it reached; the test images are read once, at the end."""
     keras.utils.set_random_seed(run.seed)
     student = build(protocol.student, protocol.image_size)
-    clock = Clock(student)
+    clock, measured = Clock(student), {}
     start = time.perf_counter()
     if run.plan == ALONE:
         fit_alone(student, protocol, split, "student", [clock])
     else:
-        fit_by_teacher(run, protocol, split, (teacher, student), work, clock)
+        measured = fit_by_teacher(run, protocol, split, (teacher, student), work, clock)
     seconds = time.perf_counter() - start
     last = accuracy(student, split.test)
     student.set_weights(clock.best)
@@ -89,6 +92,7 @@ def train(run: Run, protocol: Protocol, split: Split, teacher: keras.Model, work
         "test": {"last epoch": last, "best epoch": accuracy(student, split.test)},
         "validation": clock.accuracy,
         "processor seconds": clock.seconds,
+        **measured,
         "seconds": round(seconds, 1),
         "versions": {"keras_smskd": smskd.__version__, **versions()},
         "machine": machine(),
@@ -102,18 +106,25 @@ def fit_by_teacher(
     models: tuple[keras.Model, keras.Model],
     work: pathlib.Path,
     clock: Clock,
-) -> None:
-    """Trains a student by a plan; one that was cut off goes on where it was."""
+) -> dict[str, Any]:
+    """Trains a student by a plan, and returns what it forgot and what fought; one that was cut off goes on."""
     sequence = sequence_of(run, protocol, *models)
     sequence.compile("sgd", label_loss(), metrics=["accuracy"])
     x, y = split.student
-    common = {"validation_data": split.validation, "seed": run.seed, "verbose": 0, "callbacks": [clock]}
+    batch = {"inputs": x[:CONFLICT], "index": np.arange(len(x))[:CONFLICT]}
+    conflict = smskd.callbacks.GradientConflict(batch, y[:CONFLICT], threshold=-1.0)
+    report = smskd.callbacks.ForgettingReport(split.validation, protocol.batch_size)
+    callbacks = [clock, conflict, report]
+    common = {"validation_data": split.validation, "seed": run.seed, "verbose": 0, "callbacks": callbacks}
     if protocol.views:
         sequence.fit(x, y, batch_size=protocol.batch_size, cache=cache_of(protocol, work), **common)
-        return
-    data = NewViews(x, y, protocol.batch_size, seed=0)
-    common["callbacks"].insert(0, keras.callbacks.LambdaCallback(on_epoch_begin=data.begin))
-    sequence.fit(data, shuffle=False, backup_dir=work / "runs" / run.name, **common)
+    else:
+        data = NewViews(x, y, protocol.batch_size, seed=0)
+        callbacks.insert(0, keras.callbacks.LambdaCallback(on_epoch_begin=data.begin))
+        sequence.fit(data, shuffle=False, backup_dir=work / "runs" / run.name, **common)
+    logs = sequence.history.history
+    cosines = {name: np.round(values, 4).tolist() for name, values in logs.items() if name.startswith("cosine")}
+    return {"cosines": cosines, "forgetting": np.round(report.matrix, 6).tolist()}
 
 
 def cache_of(protocol: Protocol, work: pathlib.Path) -> smskd.Cache:

@@ -41,11 +41,14 @@ def description(sequence: Any, arguments: dict[str, Any], callbacks: Any, seed: 
 
 def description_of_fit(arguments: dict[str, Any]) -> dict[str, Any]:
     """What `fit` is given to train on, and in which batches, in JSON."""
-    described = {
+    described: dict[str, Any] = {
         "data": {name: _size(arguments[name]) for name in DATA if arguments.get(name) is not None},
         "cache": arguments["cache"].described() if arguments["cache"] else None,
         "fit": {name: arguments[name] for name in VALUES if arguments.get(name) is not None},
     }
+    if "class_weight" in described["fit"]:
+        weights = described["fit"]["class_weight"].items()
+        described["fit"]["class_weight"] = {str(name): float(weight) for name, weight in weights}
     return _in_json(described)
 
 

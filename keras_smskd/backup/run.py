@@ -56,7 +56,8 @@ class Run:
         self._first_sight = FirstSight()
         if moment is not None:
             self._check_seed(moment.facts["seed"])
-            self._check_fit(moment.facts["fit"])
+            self._check_fit(moment)
+            self.every = every or moment.facts.get("every")
             self.go_on(moment)
 
     def __enter__(self) -> "Run":
@@ -77,17 +78,27 @@ class Run:
                 f"Received: seed={self.seed}"
             )
 
-    def _check_fit(self, before: dict[str, Any] | None) -> None:
-        different = differences(before, self.fit) if before and self.fit and self.resume != "force" else []
-        if different:
+    def _check_fit(self, moment: Checkpoint) -> None:
+        different = self._different_fit(moment)
+        if different and self.resume != "force":
             raise ValueError(
                 f"`fit` must go on with what the run was trained on before: {'; '.join(different)}. `resume='force'` "
                 "goes on nevertheless, `resume=False` begins anew."
             )
 
+    def _different_fit(self, moment: Checkpoint) -> list[str]:
+        before = moment.facts.get("fit")
+        return differences(before, self.fit) if before and self.fit else []
+
     def go_on(self, moment: Checkpoint) -> None:
         """Takes up the run at a moment."""
         facts = moment.facts
+        different = self._different_fit(moment) if facts.get("batch") else []
+        if different:
+            raise ValueError(
+                f"The run was kept within an epoch, whose rest other data do not have: {'; '.join(different)}. Give "
+                "`fit` what it had before, or begin anew with `resume=False`."
+            )
         self.goes_on = True
         self.seed, self.stage = facts["seed"], facts["stage"]
         self.last = None if self.is_over else moment
@@ -131,7 +142,7 @@ class Run:
 
     def checkpoint(self, arrays: Arrays | None = None, **of_stage: Any) -> Checkpoint:
         """The run as it is now, with what belongs to the stage that has begun."""
-        facts = {"seed": self.seed, "stage": self.stage, "fit": self.fit, **of_stage}
+        facts = {"seed": self.seed, "stage": self.stage, "fit": self.fit, "every": self.every, **of_stage}
         facts["records"] = [dataclasses.asdict(record) for record in self.records]
         of_models = variables.values(variables.of_models(self.sequence, self.stage), variables.MODELS)
         return Checkpoint(facts, {**of_models, **(arrays or {})})

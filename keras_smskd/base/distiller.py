@@ -185,18 +185,17 @@ class Distiller(KeptArguments, Caching):
 
         Raises:
             TypeError: If an argument is of a type that cannot be trained with.
-            ValueError: If data do not fit the student, one another or the loss, or hold numbers that are not finite; if
-                labels are no classes of the models, or the batches are too small for the method: before the first
-                step for arrays, at the end of the first epoch for a source that must be iterated; if an argument is
-                out of range.
+            ValueError: If data do not fit the student, one another or the loss, or arrays hold numbers that are not
+                finite and whose batches are not left out; if labels are no classes of the models, or the batches are
+                too small for the method: before the first step for arrays, at the end of the first epoch for a source
+                that must be iterated; if an argument is out of range.
             FloatingPointError: If the loss is not finite; see `compile`.
         """
         checks.check_count("epochs", epochs)
         check_arguments({"x": x, "y": y, "batch_size": batch_size, "seed": seed, **kwargs}, self.classes)
         if not self.data_is_checked:
             check_data(self._inputs_of(x), y, kwargs.get("sample_weight"), self.student)
-            if self.on_nonfinite == "raise":
-                check_finite(self._inputs_of(x))
+            self._check_finite(x)
         self._data_check.array(y, batch_size or 32)
         check, kept = FiniteCheck(self), KeptVariables()
         callbacks = in_front(callbacks, EpochCounter(self), self._data_check, check, kept)
@@ -223,9 +222,14 @@ class Distiller(KeptArguments, Caching):
     def check_batch(self, x: Any, y: Any = None, sample_weight: Any = None) -> None:
         """Raises unless a batch of arrays is such as this distiller can train on."""
         check_data(self._inputs_of(x), y, sample_weight, self.student)
-        check_finite(self._inputs_of(x))
+        self._check_finite(x)
         self._data_check.array(y, batch_size=None)
         if self._label_loss is not None:
             check_labels_of_loss(self._label_loss, y, self.classes)
         if self._reference is not None:
             self._reference.check(self._inputs_of(x), y)
+
+    def _check_finite(self, x: Any) -> None:
+        """Raises for arrays with numbers that are not finite, unless their batches are left out."""
+        if self.on_nonfinite == "raise":
+            check_finite(self._inputs_of(x))

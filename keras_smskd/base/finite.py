@@ -9,7 +9,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_smskd.arrays import are_arrays, batches_of, can_be_read_again, in_numpy, is_finite
+from keras_smskd.arrays import are_arrays, batches_of, can_be_read_again, is_finite
 from keras_smskd.features import example_inputs, layer_paths, outputs_of, sublayers
 
 ON_NONFINITE = ("raise", "skip_batch")
@@ -43,19 +43,22 @@ class FiniteCheck(keras.callbacks.Callback):
     def __init__(self, distiller: Any) -> None:
         super().__init__()
         self.distiller = distiller
-        self.epoch = 0
+        self.epoch = self.begun = 0
         self.last_good: list[np.ndarray] = []
 
     def on_train_begin(self, logs: Any = None) -> None:
+        self.begun = 0
         self.last_good = _values(self.distiller.student)
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         self.epoch = epoch
+        self.begun += 1
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         if not np.isfinite(logs["loss"]):
             terms = [name for name, value in logs.items() if name.endswith("_loss") and not np.isfinite(value)]
-            raise NonFiniteError(self.epoch, batch, terms or ["loss"])
+            before = self.distiller.first_batch if self.begun == 1 else 0
+            raise NonFiniteError(self.epoch, before + batch, terms or ["loss"])
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         values = _values(self.distiller.student)
@@ -78,9 +81,11 @@ class FiniteCheck(keras.callbacks.Callback):
         diverged = next((path for path, layer in _leaves(student) if not all_finite(layer.weights)), None)
         for variable, value in zip(student.variables, self.last_good, strict=True):
             variable.assign(value)
-        batches = itertools.islice(_batches(x, student), self.params.get("steps"))
-        causes = (_cause(student, where, inputs_of(inputs)) for where, inputs in batches)
-        cause = next(filter(None, causes), None)
+        steps = self.params.get("steps")
+        cause = _in_data(x, None if steps is None else steps * self.begun, inputs_of)
+        cause = cause or next(
+            filter(None, (_in_layers(student, batch) for batch in _batches(inputs_of(x), student))), None
+        )
         cause = cause or _without_cause(diverged)
         return FloatingPointError(
             f"{self.distiller.method} has stopped in {fault}. The student has the weights of the last whole epoch "
@@ -89,12 +94,22 @@ class FiniteCheck(keras.callbacks.Callback):
         )
 
 
-def _cause(student: keras.Model, where: str, x: Any) -> str | None:
-    """What is not finite in a forward pass: the data, or the first layer in the order of `model.layers`."""
-    x = in_numpy(x)
-    if not all(map(is_finite, keras.tree.flatten(x))):
-        return f"{where} holds values that are not finite"
-    x = keras.tree.map_structure(ops.convert_to_tensor, x)
+def _in_data(x: Any, limit: int | None, inputs_of: Callable[[Any], Any]) -> str | None:
+    """Which of the batches that a source gave first holds values that are not finite; arrays were looked at before."""
+    if are_arrays(x) or not can_be_read_again(x):
+        return None
+    for index, batch in enumerate(itertools.islice(batches_of(x), limit)):
+        inputs, _, _ = keras.utils.unpack_x_y_sample_weight(batch)
+        if not all(map(is_finite, keras.tree.flatten(inputs_of(inputs)))):
+            where = f"`x[{index}]`" if isinstance(x, keras.utils.PyDataset) else "a batch of `x`"
+            return f"{where} holds inputs that are not finite"
+    return None
+
+
+def _in_layers(student: keras.Model, x: Any) -> str | None:
+    """What is not finite in a forward pass: the inputs, or the first layer in the order of `model.layers`."""
+    if not all_finite(keras.tree.flatten(x)):
+        return "`x` holds inputs that are not finite"
     with ExitStack() as stack:
         fired = {path: stack.enter_context(outputs_of(layer)) for path, layer in _leaves(student)}
         student(x, training=False)
@@ -114,17 +129,13 @@ def _leaves(model: keras.Model) -> list[tuple[str, keras.Layer]]:
     return [(path, layer) for path, layer in layer_paths(model).items() if not sublayers(layer)]
 
 
-def _batches(x: Any, model: keras.Model, size: int = 256) -> Iterator[tuple[str, Any]]:
-    """The inputs of the training data, with names, in the order of their source; an example if it is read only once."""
-    if are_arrays(x):
-        for start in range(0, len(keras.tree.flatten(x)[0]), size):
-            yield "`x`", keras.tree.map_structure(lambda array: array[start : start + size], x)  # noqa: B023
-    elif can_be_read_again(x):
-        for index, batch in enumerate(batches_of(x)):
-            inputs, _, _ = keras.utils.unpack_x_y_sample_weight(batch)
-            yield f"batch {index + 1} of `x`, as it is without shuffling,", inputs
-    else:
-        yield "an example", example_inputs(model)
+def _batches(x: Any, model: keras.Model, size: int = 256) -> Iterator[Any]:
+    """The training data if they are arrays, an example otherwise."""
+    if not are_arrays(x):
+        yield example_inputs(model)
+        return
+    for start in range(0, len(keras.tree.flatten(x)[0]), size):
+        yield keras.tree.map_structure(lambda array: ops.convert_to_tensor(array[start : start + size]), x)  # noqa: B023
 
 
 def _values(model: keras.Model) -> list[np.ndarray]:

@@ -55,8 +55,8 @@ def check_finite(x: Any) -> None:
             samples = ~np.isfinite(in_numpy(array)).reshape(len(array), -1).all(axis=1)
             raise ValueError(
                 f"`x` must hold finite numbers. Received: x with NaN or infinite numbers in {samples.sum()} of "
-                f"{len(samples)} samples, the first of them x[{samples.argmax()}]. Mend or remove them, or leave their "
-                "batches out with `compile(on_nonfinite='skip_batch')`."
+                f"{len(samples)} samples, the first of them x[{samples.argmax()}]. Mend or remove them; with "
+                "`compile(on_nonfinite='skip_batch')` a training leaves their batches out."
             )
 
 

@@ -34,7 +34,7 @@ def is_finite(array: Any) -> bool:
         is_dense = hasattr(array, "__array__") and "float" in str(array.dtype)
         return not is_dense or bool(keras.ops.all(keras.ops.isfinite(array)))
     array = np.asarray(array)
-    return array.dtype.kind != "f" or _has_finite_sum(array) or bool(np.isfinite(array).all())
+    return "float" not in array.dtype.name or _has_finite_sum(array) or bool(np.isfinite(array).all())
 
 
 def _has_finite_sum(array: np.ndarray) -> bool:

@@ -7,6 +7,7 @@ import json
 import struct
 
 import keras
+import ml_dtypes
 import numpy as np
 import pytest
 
@@ -397,3 +398,4 @@ def test_arrays_are_read_through_once_a_run(monkeypatch):
 @pytest.mark.parametrize(("number", "is_finite"), [(1e308, True), (np.inf, False), (-np.inf, False), (np.nan, False)])
 def test_numbers_whose_sum_is_not_finite_may_be(number, is_finite):
     assert fit_checks.is_finite(np.full(10, number)) is is_finite
+    assert fit_checks.is_finite(np.full(10, number, ml_dtypes.bfloat16)) is (is_finite and number < 1e300)

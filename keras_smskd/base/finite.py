@@ -62,7 +62,7 @@ class FiniteCheck(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         values = _values(self.distiller.student)
-        if not all_finite(values):
+        if not all(map(is_finite, values)):
             raise NonFiniteError(epoch, None, [])
         self.last_good = values
 

@@ -153,9 +153,10 @@ class Undisturbed:
     def __init__(self, folder: pathlib.Path, every: int | None) -> None:
         self.folder = folder
         self.every = every
-        self.table = folder / f"whole{every}.csv"
+        directory = folder / f"whole{every}"
+        self.table = directory.with_suffix(".csv")
         start = time.perf_counter()
-        self.report = process(folder / f"whole{every}", every, lambda: None)
+        self.report = process(directory, every, lambda: None)
         self.seconds = time.perf_counter() - start
 
     def killed(self, name: str) -> dict[str, Any]:

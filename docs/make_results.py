@@ -121,17 +121,17 @@ def stages() -> str:
     return table(["Plan", "Test accuracy", "To KD", "Seeds"], lines)
 
 
-def forgotten(label: str) -> list[str]:
+def forgotten(label: str) -> str:
     """By how much of its value the objective of the first stage rose until the end of the run."""
     rows = [result["forgetting"] for result in ROWS[label].values() if "forgetting" in result]
-    return [Estimate.of([100 * (row[-1][0] - row[0][0]) / row[0][0] for row in rows]).text("+")] if rows else [""]
+    return Estimate.of([100 * (row[-1][0] - row[0][0]) / row[0][0] for row in rows]).text("+") if rows else ""
 
 
 def forgetting() -> str:
     """What the first stage's objective loses in the later ones, with and without the reference."""
     plans = [plan for pair in PAIRS for plan in (" > ".join(pair), " > ".join(reversed(pair)))] + TRIPLES
     pairs = [(plan, Run(plan, reference_weight=0.0).label) for plan in plans]
-    rows = ([plan, *forgotten(without), *forgotten(plan)] for plan, without in pairs if {plan, without} <= ROWS.keys())
+    rows = ([plan, forgotten(without), forgotten(plan)] for plan, without in pairs if {plan, without} <= ROWS.keys())
     return table(["Plan", "Rise without reference, %", "With it, %"], rows)
 
 

@@ -122,9 +122,8 @@ class SequentialDistiller(SavedRun):
             self._reference.check(x, y)
         self.history = history = SequentialHistory()
         cache = self._checked_cache(cache)
-        can_go_on = backup_dir is not None or self._moment is not None
         check_backup(backup_dir, backup_every, backup_best, x=x, steps_per_execution=self.steps_per_execution)
-        check_resume(resume, can_go_on)
+        check_resume(resume, can_go_on=backup_dir is not None or self._moment is not None)
         data = {"x": x, "y": y, "batch_size": batch_size, "verbose": verbose, "cache": cache, **kwargs}
         seed = None if seed is None else check_count("seed", seed, 0)
         run: Run

@@ -79,7 +79,7 @@ def test_sources_that_shuffle_have_no_numbers():
     check.set_params({"steps": 3})
     check.on_train_begin()
     check.on_epoch_begin(0)
-    assert ": a batch of `x` holds inputs" in str(check.error(NonFiniteError(0, 1, ["loss"]), Shuffled(), lambda x: x))
+    assert ": a batch of `x` holds inputs" in str(check.error(NonFiniteError(0, 1, ["loss"]), Shuffled()))
 
 
 def test_layers_at_fault_are_found_in_batches_of_any_size():

@@ -41,14 +41,11 @@ def description(sequence: Any, arguments: dict[str, Any], callbacks: Any, seed: 
 
 def description_of_fit(arguments: dict[str, Any]) -> dict[str, Any]:
     """What `fit` is given to train on, and in which batches, in JSON."""
-    described: dict[str, Any] = {
+    described = {
         "data": {name: _size(arguments[name]) for name in DATA if arguments.get(name) is not None},
         "cache": arguments["cache"].described() if arguments["cache"] else None,
-        "fit": {name: arguments[name] for name in VALUES if arguments.get(name) is not None},
+        "fit": {name: _with_text_keys(arguments[name]) for name in VALUES if arguments.get(name) is not None},
     }
-    if "class_weight" in described["fit"]:
-        weights = described["fit"]["class_weight"].items()
-        described["fit"]["class_weight"] = {str(name): float(weight) for name, weight in weights}
     return _in_json(described)
 
 
@@ -83,6 +80,11 @@ def _plain(values: Any) -> Any:
     kind = getattr(values, "__name__", type(values).__name__)
     config = values.get_config() if isinstance(values, keras.Loss | keras.Metric) else {}
     return [kind, {name: value for name, value in config.items() if isinstance(value, SCALARS) and name != "name"}]
+
+
+def _with_text_keys(value: Any) -> Any:
+    """A dict with the keys that JSON knows; anything else as it is."""
+    return {str(name): of_name for name, of_name in value.items()} if isinstance(value, dict) else value
 
 
 def _in_json(described: dict[str, Any]) -> Any:

@@ -56,7 +56,6 @@ class Run:
         self._first_sight = FirstSight()
         if moment is not None:
             self._check_seed(moment.facts["seed"])
-            self._check_fit(moment)
             self.every = every or moment.facts.get("every")
             self.go_on(moment)
 
@@ -78,27 +77,24 @@ class Run:
                 f"Received: seed={self.seed}"
             )
 
-    def _check_fit(self, moment: Checkpoint) -> None:
-        different = self._different_fit(moment)
+    def _check_fit(self, facts: dict[str, Any]) -> None:
+        before = facts.get("fit")
+        different = differences(before, self.fit) if before and self.fit else []
+        if different and facts.get("batch"):
+            raise ValueError(
+                f"The run was kept within an epoch, whose rest other data do not have: {'; '.join(different)}. Give "
+                "`fit` what it had before, or begin anew with `resume=False`."
+            )
         if different and self.resume != "force":
             raise ValueError(
                 f"`fit` must go on with what the run was trained on before: {'; '.join(different)}. `resume='force'` "
                 "goes on nevertheless, `resume=False` begins anew."
             )
 
-    def _different_fit(self, moment: Checkpoint) -> list[str]:
-        before = moment.facts.get("fit")
-        return differences(before, self.fit) if before and self.fit else []
-
     def go_on(self, moment: Checkpoint) -> None:
         """Takes up the run at a moment."""
         facts = moment.facts
-        different = self._different_fit(moment) if facts.get("batch") else []
-        if different:
-            raise ValueError(
-                f"The run was kept within an epoch, whose rest other data do not have: {'; '.join(different)}. Give "
-                "`fit` what it had before, or begin anew with `resume=False`."
-            )
+        self._check_fit(facts)
         self.goes_on = True
         self.seed, self.stage = facts["seed"], facts["stage"]
         self.last = None if self.is_over else moment

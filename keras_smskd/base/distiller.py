@@ -208,7 +208,7 @@ class Distiller(KeptArguments, Caching):
                     return fit_rest(super().fit, self, arguments, self.first_batch)
                 return super().fit(**arguments)
         except NonFiniteError as fault:
-            raise check.error(fault, x, self._inputs_of) from None
+            raise check.error(fault, x) from None
 
     def train_step(self, *args: Any, **kwargs: Any) -> Any:
         step = functools.partial(super().train_step, **kwargs)

@@ -1,7 +1,7 @@
 """A loss or a student that is not finite ends the training, with an error that says where it began."""
 
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from typing import Any
 
@@ -69,24 +69,21 @@ class FiniteCheck(keras.callbacks.Callback):
     def on_train_end(self, logs: Any = None) -> None:
         self.last_good = []
 
-    def error(self, fault: NonFiniteError, x: Any, inputs_of: Callable[[Any], Any]) -> FloatingPointError:
+    def error(self, fault: NonFiniteError, x: Any) -> FloatingPointError:
         """Gives the student back its last finite values, and says where the fault began.
 
         Args:
             fault: What was found.
             x: The training data.
-            inputs_of: Gives the student's inputs of it.
         """
-        student = self.distiller.student
+        student, inputs_of = self.distiller.student, self.distiller._inputs_of
         diverged = next((path for path, layer in _leaves(student) if not all_finite(layer.weights)), None)
         for variable, value in zip(student.variables, self.last_good, strict=True):
             variable.assign(value)
         steps = self.params.get("steps")
         cause = _in_data(x, None if steps is None else steps * self.begun, inputs_of)
-        cause = cause or next(
-            filter(None, (_in_layers(student, batch) for batch in _batches(inputs_of(x), student))), None
-        )
-        cause = cause or _without_cause(diverged)
+        in_layers = (_in_layers(student, batch) for batch in _batches(inputs_of(x), student))
+        cause = cause or next(filter(None, in_layers), None) or _without_cause(diverged)
         return FloatingPointError(
             f"{self.distiller.method} has stopped in {fault}. The student has the weights of the last whole epoch "
             f"again: {cause}. Lower the learning rate or the weight of the term, mend the data or the layer, or leave "
@@ -95,21 +92,22 @@ class FiniteCheck(keras.callbacks.Callback):
 
 
 def _in_data(x: Any, limit: int | None, inputs_of: Callable[[Any], Any]) -> str | None:
-    """Which of the batches that a source gave first holds values that are not finite; arrays were looked at before."""
-    if are_arrays(x) or not can_be_read_again(x):
-        return None
-    for index, batch in enumerate(itertools.islice(batches_of(x), limit)):
+    """Which arrays, or which of the batches that a source gave first, hold inputs that are not finite."""
+    batches: Iterable[Any] = ()
+    if are_arrays(x):
+        batches = [(x,)]
+    elif can_be_read_again(x):
+        batches = itertools.islice(batches_of(x), limit)
+    for index, batch in enumerate(batches):
         inputs, _, _ = keras.utils.unpack_x_y_sample_weight(batch)
         if not all(map(is_finite, keras.tree.flatten(inputs_of(inputs)))):
-            where = f"`x[{index}]`" if isinstance(x, keras.utils.PyDataset) else "a batch of `x`"
-            return f"{where} holds inputs that are not finite"
+            of_source = f"`x[{index}]`" if isinstance(x, keras.utils.PyDataset) else "a batch of `x`"
+            return f"{'`x`' if are_arrays(x) else of_source} holds inputs that are not finite"
     return None
 
 
 def _in_layers(student: keras.Model, x: Any) -> str | None:
-    """What is not finite in a forward pass: the inputs, or the first layer in the order of `model.layers`."""
-    if not all_finite(keras.tree.flatten(x)):
-        return "`x` holds inputs that are not finite"
+    """The first layer, in the order of `model.layers`, that is not finite in a forward pass."""
     with ExitStack() as stack:
         fired = {path: stack.enter_context(outputs_of(layer)) for path, layer in _leaves(student)}
         student(x, training=False)

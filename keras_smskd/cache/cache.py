@@ -115,14 +115,17 @@ class Cache:
         start = time.perf_counter()
         bar = keras.utils.Progbar(len(source) or None, verbose=0 if verbose == 2 else bool(verbose), unit_name="batch")
         known, new = outputs.fill(source.batches(), source.enough, bar.update)
+        is_news = bool(new) or of not in self._announced
+        self._announced.add(of)
+        if not verbose or not is_news:
+            return
         seconds, megabytes = time.perf_counter() - start, outputs.table.nbytes / 1e6
-        if verbose and new:
+        if new:
             took = f"{new:,} samples computed in {seconds:.1f} s, which every epoch saves"
             before = f"; {known:,} were there before" if known else ""
             print(f"Outputs of the {of} for {took}{before}. {megabytes:,.1f} MB in all.")
-        elif verbose and of not in self._announced:
+        else:
             print(f"Outputs of the {of} for all {known:,} samples were there before. {megabytes:,.1f} MB in all.")
-        self._announced.add(of)
 
 
 def as_cache(cache: Any) -> Cache | None:

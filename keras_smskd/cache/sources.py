@@ -8,7 +8,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_smskd.arrays import in_numpy
+from keras_smskd.arrays import batches_of, can_be_read_again, in_numpy
 from keras_smskd.cache.digests import digests_of
 from keras_smskd.cache.outputs import Outputs
 from keras_smskd.cache.segments import Rows
@@ -67,7 +67,7 @@ class Batches:
     """What the training has to tell."""
 
     def __init__(self, source: Any, steps: int | None, detach: Detach) -> None:
-        self.once = iter(source) is source
+        self.once = not can_be_read_again(source)
         if self.once and steps is None:
             raise ValueError(
                 "`cache` reads the data once before the training. Received: a generator, which can be read only once. "
@@ -129,7 +129,7 @@ class Dataset(Batches):
         super().__init__([], len(source), detach)
 
     def __iter__(self) -> Iterator[Any]:
-        return (self.dataset[index] for index in range(len(self)))
+        return batches_of(self.dataset)
 
     def joined(self, outputs: Sequence[Outputs], attach: Attach) -> dict[str, Any]:
         return {"x": JoinedDataset(self.dataset, lambda batch: self.with_outputs(batch, outputs, attach))}

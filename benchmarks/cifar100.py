@@ -56,8 +56,11 @@ class Worker:
 
     @classmethod
     def make(cls, run: Run) -> str:
-        """Makes a run, and says what came out."""
-        result = train(run, cls.protocol, cls.split, cls.teacher, cls.options.work / cls.options.protocol)
+        """Makes a run, and says what came out; one whose loss is not finite has no file."""
+        try:
+            result = train(run, cls.protocol, cls.split, cls.teacher, cls.options.work / cls.options.protocol)
+        except FloatingPointError as error:
+            return f"{run.name}: {error}"
         save(result, run, RESULTS / cls.options.protocol)
         return f"{run.name}: {result['test']['last epoch']} % in {result['seconds']} s"
 
@@ -74,7 +77,7 @@ def runs_of(options: argparse.Namespace) -> list[Run]:
         rows = [row for name in options.lists for row in LISTS[name]]
     else:
         rows = [Run(options.plan, **{name: getattr(options, name) for name in OPTIONS})]
-    return [dataclasses.replace(row, seed=seed) for seed in options.seeds for row in rows]
+    return [dataclasses.replace(row, seed=seed) for seed in options.seeds for row in dict.fromkeys(rows)]
 
 
 def arguments() -> argparse.Namespace:

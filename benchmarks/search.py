@@ -19,6 +19,7 @@ import keras
 import keras_smskd as smskd
 from benchmarks.cifar100 import RESULTS, teacher_file
 from benchmarks.data import cifar100
+from benchmarks.study.lists import FACTORS
 from benchmarks.study.methods import METHODS
 from benchmarks.study.plan import Run
 from benchmarks.study.protocol import DESK, Protocol
@@ -30,7 +31,6 @@ from benchmarks.zoo import build
 from keras_smskd.search import PlanSearch
 
 MAX_STAGES = (3, 1)
-WEIGHTS = (0.01, 0.1, 1.0)
 
 
 def search_of(
@@ -45,7 +45,7 @@ def search_of(
             for name, make in METHODS.items()
         },
         max_stages=max_stages,
-        weights=WEIGHTS,
+        weights=FACTORS,
         epochs=protocol.epochs,
         budget=budget,
         min_epochs=max(MAX_STAGES),
@@ -62,7 +62,7 @@ def search_of(
 def run_of(best: dict[str, Any]) -> Run:
     """The best trial as a run of the study."""
     terms = zip(best["plan"].split(" > "), best["weights"], strict=True)
-    plan = " > ".join(method if weight == 1 else f"{weight:g} * {method}" for method, weight in terms)
+    plan = " > ".join(f"{weight:g} * {method}" for method, weight in terms)
     return Run(plan, reference_weight=best["reference_weight"]) if ">" in plan else Run(plan)
 
 
@@ -76,7 +76,8 @@ def tested(
     return json.loads(file.read_text())["test"]["last epoch"]
 
 
-def compare(
+def find(
+    max_stages: int,
     budget: int,
     seeds: list[int],
     protocol: Protocol,
@@ -85,28 +86,27 @@ def compare(
     work: pathlib.Path,
     results: pathlib.Path,
 ) -> None:
-    """Searches twice, trains the winners and writes what came out."""
-    for max_stages in MAX_STAGES:
-        search = search_of(max_stages, budget, protocol, split, teacher, work)
-        search.summary()
-        trials = search.results()
-        winner = run_of(trials[0])
-        runs = {seed: dataclasses.replace(winner, seed=seed) for seed in seeds}
-        found = {
-            "budget": budget,
-            "rungs": [dataclasses.asdict(rung) for rung in search.rungs],
-            "spent": sum(trial["epochs"] for trial in trials),
-            "winner": winner.label,
-            "test": {seed: tested(run, protocol, split, teacher, work, results / "desk") for seed, run in runs.items()},
-            "trials": trials,
-            "protocol": dataclasses.asdict(protocol),
-            "versions": {"keras_smskd": smskd.__version__, **versions()},
-            "machine": machine(),
-        }
-        print(f"{found['winner']}: {found['test']}", flush=True)
-        file = results / "search" / f"desk_max_stages={max_stages}.json"
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(json.dumps(found, indent=1) + "\n")
+    """Searches, trains the winner and writes what came out."""
+    search = search_of(max_stages, budget, protocol, split, teacher, work)
+    search.summary()
+    trials = search.results()
+    winner = run_of(trials[0])
+    runs = {seed: dataclasses.replace(winner, seed=seed) for seed in seeds}
+    found = {
+        "budget": budget,
+        "rungs": [dataclasses.asdict(rung) for rung in search.rungs],
+        "spent": sum(trial["epochs"] for trial in trials),
+        "winner": winner.label,
+        "test": {seed: tested(run, protocol, split, teacher, work, results / "desk") for seed, run in runs.items()},
+        "trials": trials,
+        "protocol": dataclasses.asdict(protocol),
+        "versions": {"keras_smskd": smskd.__version__, **versions()},
+        "machine": machine(),
+    }
+    print(f"{found['winner']}: {found['test']}", flush=True)
+    file = results / "search" / f"desk_max_stages={max_stages}.json"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(json.dumps(found, indent=1) + "\n")
 
 
 def main() -> None:
@@ -114,12 +114,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", help="an npz file of CIFAR-100")
     parser.add_argument("--budget", type=int, default=288, help="epochs of all trials of a search")
+    parser.add_argument("--max-stages", type=int, nargs="*", default=MAX_STAGES, help="a search for each")
     parser.add_argument("--seeds", type=int, nargs="*", default=list(range(5)))
     parser.add_argument("--work", type=pathlib.Path, default=pathlib.Path("runs/cifar100"))
     options = parser.parse_args()
     split = split_of(DESK, cifar100(options.data))
     teacher = teacher_of(DESK, split, teacher_file("desk", DESK))
-    compare(options.budget, options.seeds, DESK, split, teacher, options.work / "desk", RESULTS)
+    for max_stages in options.max_stages:
+        find(max_stages, options.budget, options.seeds, DESK, split, teacher, options.work / "desk", RESULTS)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,21 @@ from pages import ROOT, table, write_or_check
 
 sys.path.insert(0, str(ROOT))  # `benchmarks` is no installed package.
 
-from benchmarks.study.lists import ABLATED, DESK, PAIRS, STAGES, TRIPLES  # noqa: E402
+from benchmarks.study.lists import (  # noqa: E402
+    ABLATED,
+    DESK,
+    EDGES,
+    FACTORS,
+    ORDERS,
+    PAIRS,
+    REFERENCE_TEMPERATURES,
+    REFERENCE_WEIGHTS,
+    SINGLE,
+    STAGES,
+    TRIPLES,
+    WEIGHTINGS,
+)
+from benchmarks.study.methods import FACTORS as CHOSEN  # noqa: E402
 from benchmarks.study.plan import ALONE, Run  # noqa: E402
 from benchmarks.study.summary import Estimate, Summary, best, test, validation  # noqa: E402
 
@@ -96,23 +110,39 @@ def both(label: str, plan: str) -> list[str]:
 
 def weightings() -> str:
     """Which samples the reference holds."""
-    values = ["tcp", "uniform", "known", "shuffled", "normalized_tcp", "normalized_known", "normalized_shuffled"]
-    return ablation("weighting", values)
+    return ablation("weighting", ["tcp", *WEIGHTINGS])
 
 
 def weights() -> str:
     """How strongly the reference holds."""
-    return ablation("reference_weight", [0.0, 0.3, 1.0, 3.0, 10.0])
+    return ablation("reference_weight", sorted([0.0, 1.0, *REFERENCE_WEIGHTS]))
 
 
 def temperatures() -> str:
     """The temperature of the reference loss."""
-    return ablation("reference_temperature", [1.0, 2.0, 4.0, 8.0])
+    return ablation("reference_temperature", sorted([4.0, *REFERENCE_TEMPERATURES]))
 
 
 def restarts() -> str:
-    """Whether the learning rate begins anew in each stage."""
-    return ablation("restart", [True, False])
+    """What the reference adds where the learning rate begins anew in each stage, and where it does not."""
+    rows = []
+    for plan in ABLATED:
+        for restart in (True, False):
+            label, without = (Run(plan, restart=restart, reference_weight=weight).label for weight in (1.0, 0.0))
+            rows.append([plan, restart, accuracy(without), accuracy(label), against(label, without)])
+    head = ["Plan", "restart", "Without reference", "With it", "What the reference adds"]
+    return table(head, [row for row in rows if row[-1]])
+
+
+def factors() -> str:
+    """Validation accuracy of the seed that chose the weights."""
+    tried = sorted({*FACTORS, *(float(plan.split(" * ")[0]) for plan in EDGES)})
+    rows = []
+    for method in SINGLE:
+        labels = [f"{factor:g} * {method}" for factor in tried]
+        found = [f"{SUMMARY.estimate(label, validation).mean:.1f}" if label in ROWS else "" for label in labels]
+        rows.append([method, *found, f"{CHOSEN.get(method, 1.0):g}"])
+    return table(["Method", *(f"times {factor:g}" for factor in tried), "Chosen"], rows)
 
 
 def stages() -> str:
@@ -129,10 +159,15 @@ def forgotten(label: str) -> str:
 
 def forgetting() -> str:
     """What the first stage's objective loses in the later ones, with and without the reference."""
-    plans = [plan for pair in PAIRS for plan in (" > ".join(pair), " > ".join(reversed(pair)))] + TRIPLES
-    pairs = [(plan, Run(plan, reference_weight=0.0).label) for plan in plans]
+    pairs = [(plan, Run(plan, reference_weight=0.0).label) for plan in [*ORDERS, *TRIPLES]]
     rows = ([plan, forgotten(without), forgotten(plan)] for plan, without in pairs if {plan, without} <= ROWS.keys())
     return table(["Plan", "Rise without reference, %", "With it, %"], rows)
+
+
+TERMS = {
+    "label and distillation": "cosine_label_distillation",
+    "distillation and reference": "cosine_distillation_reference",
+}
 
 
 def conflict() -> str:
@@ -140,10 +175,18 @@ def conflict() -> str:
     rows = []
     for label in done(DESK):
         logs = [result["cosines"] for result in ROWS[label].values() if "cosines" in result]
-        for name in dict.fromkeys(name for log in logs for name in log):
-            means = [mean(value for value in log[name] if not isnan(value)) for log in logs]  # NaN: a stage without.
-            rows.append([label, name.removeprefix("cosine_").replace("_", ", "), Estimate.of(means).text("+")])
-    return table(["Plan", "Terms", "Cosine"], rows)
+        names = list(dict.fromkeys(name for log in logs for name in log))
+        others = [name for name in names if name not in TERMS.values() and "reference" not in name]
+        rows.append([label, *(cosine(logs, name) for name in (*TERMS.values(), *others[:1]))])
+    return table(
+        ["Plan", *TERMS, "methods of the joint stage"], [row + [""] * (4 - len(row)) for row in rows if any(row[1:])]
+    )
+
+
+def cosine(logs: list[dict[str, list[float]]], name: str) -> str:
+    """The mean of a cosine over epochs and seeds; an epoch of a stage without one of the terms has NaN."""
+    means = [mean(value for value in log[name] if not isnan(value)) for log in logs if name in log]
+    return Estimate.of(means).text("+") if means else ""
 
 
 def setting() -> str:
@@ -181,7 +224,20 @@ def draw() -> None:
     figure.savefig(PLOT, dpi=90)
 
 
-TABLES = (setting, teacher, desk, pairs, weightings, weights, temperatures, restarts, stages, forgetting, conflict)
+TABLES = (
+    setting,
+    teacher,
+    factors,
+    desk,
+    pairs,
+    weightings,
+    weights,
+    temperatures,
+    restarts,
+    stages,
+    forgetting,
+    conflict,
+)
 
 if __name__ == "__main__":
     write_or_check(PAGE, TABLES, draw)

@@ -8,8 +8,10 @@ import keras
 import numpy as np
 import pytest
 
+from benchmarks import search
 from benchmarks.data import NewViews, reduced
 from benchmarks.study import summary
+from benchmarks.study.methods import FACTORS
 from benchmarks.study.plan import Run, sequence_of
 from benchmarks.study.protocol import DESK, FIELD
 from benchmarks.study.schedule import optimizer, rates_of
@@ -27,11 +29,12 @@ def images(count, size=16):
 
 def test_stages_of_a_plan():
     teacher, student = build("resnet8", 16), build("resnet8", 16)
-    sequence = sequence_of(Run("0.1 * FitNet > KD + 0.5*SP"), DESK, teacher, student)
+    sequence = sequence_of(Run("0.2 * FitNet > KD + 0.5*SP"), DESK, teacher, student)
     hint, joint = (stage.distiller for stage in sequence.stages)
     assert [stage.epochs for stage in sequence.stages] == [6, 6]
-    assert float(hint.distillation_weight.numpy()) == pytest.approx(10)
-    assert [float(each.distillation_weight.numpy()) for each in joint.distillers] == pytest.approx([0.9, 1500])
+    assert float(hint.distillation_weight.numpy()) == pytest.approx(0.2 * 100)
+    weights = [float(each.distillation_weight.numpy()) for each in joint.distillers]
+    assert weights == pytest.approx([FACTORS["KD"] * 0.9, 0.5 * 3000])
     assert sequence.reference_weights == [0.0, 1.0]
 
 
@@ -130,3 +133,15 @@ def test_summary(tmp_path):
     assert (difference.mean, difference.error, difference.seeds) == pytest.approx((2.5, 0.5, 2))
     assert rows.costs("KD").mean == 1.5
     assert rows.times_to_accuracy("KD") == [0.75, 0.75]
+
+
+def test_a_search_trains_its_winner(tmp_path):
+    part = images(40)
+    split = Split(part, part, images(20), images(10))
+    protocol = dataclasses.replace(SMALL, epochs=3)
+    search.find(2, 6, [0, 1], protocol, split, build("resnet8", 16), tmp_path / "work", tmp_path)
+    found = json.loads((tmp_path / "search" / "desk_max_stages=2.json").read_text())
+    winners = [json.loads(file.read_text()) for file in (tmp_path / "desk").glob("*.json")]
+    assert found["spent"] == 6
+    assert {Run(**winner["run"]).label for winner in winners} == {found["winner"]}
+    assert found["test"] == {str(winner["run"]["seed"]): winner["test"]["last epoch"] for winner in winners}

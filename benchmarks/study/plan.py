@@ -6,7 +6,7 @@ import re
 import keras
 
 import keras_smskd as smskd
-from benchmarks.study.methods import METHODS
+from benchmarks.study.methods import FACTORS, METHODS
 from benchmarks.study.protocol import Protocol
 from benchmarks.study.schedule import optimizer, rates_of
 from benchmarks.study.weightings import WEIGHTINGS
@@ -19,8 +19,9 @@ class Run:
     """What is trained: all that may differ between the runs of one protocol.
 
     Attributes:
-        plan: Methods, such as `"FitNet > KD + RKD"`: stages by `>`, in each of them methods by `+`, each with a factor
-            of its weight if need be, `"0.1 * FitNet"`; `"alone"` for the student without a teacher.
+        plan: Methods, such as `"FitNet > KD + RKD"`: stages by `>`, in each of them methods by `+`; `"alone"` for the
+            student without a teacher. A method has its published weight times its factor in `FACTORS`, or times the one
+            that is in front of it, `"0.1 * FitNet"`.
         seed: Of the student's weights, the order of the data and all else.
         reference_weight: Weight of the reference loss.
         reference_temperature: Temperature of the reference loss.
@@ -66,8 +67,10 @@ def distiller_of(stage: str, teacher: keras.Model, student: keras.Model, images:
 
 def _single(term: str, teacher: keras.Model, student: keras.Model, images: int) -> smskd.Distiller:
     factor, _, method = term.rpartition("*")
-    distiller = METHODS[method.strip()](teacher, student, images)
-    distiller.distillation_weight = float(distiller.distillation_weight.numpy()) * float(factor or 1)
+    method = method.strip()
+    distiller = METHODS[method](teacher, student, images)
+    chosen = float(factor or FACTORS.get(method, 1.0))
+    distiller.distillation_weight = chosen * float(distiller.distillation_weight.numpy())
     return distiller
 
 

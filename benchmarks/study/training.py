@@ -12,6 +12,7 @@ import numpy as np
 import keras_smskd as smskd
 from benchmarks.data import Images, NewViews, cropped_and_flipped, reduced
 from benchmarks.study.clock import Clock
+from benchmarks.study.methods import FACTORS
 from benchmarks.study.plan import ALONE, Run, sequence_of
 from benchmarks.study.protocol import Protocol
 from benchmarks.study.schedule import optimizer, rates_of
@@ -89,6 +90,7 @@ def train(run: Run, protocol: Protocol, split: Split, teacher: keras.Model, work
     return {
         "run": dataclasses.asdict(run),
         "protocol": dataclasses.asdict(protocol),
+        "factors": FACTORS,
         "test": {"last epoch": last, "best epoch": accuracy(student, split.test)},
         "validation": clock.accuracy,
         "processor seconds": clock.seconds,

@@ -24,6 +24,7 @@ EXTRAS = {
     "search": SEARCH,
     "examples": ["scikit-learn>=1.3", *TENSORBOARD],
     "benchmarks": FIGURES,
+    "docs": ["mkdocs-material>=9.7", "mkdocstrings[python]>=1", "ruff>=0.8"],  # Ruff formats signatures.
     "dev": [
         "pytest>=8",
         "pytest-xdist>=3.5",

@@ -54,10 +54,17 @@ setup(
     python_requires=">=3.10",
     install_requires=["keras>=3.8", "numpy>=1.26", "filelock>=3.12", "rich"],
     extras_require=EXTRAS,
+    project_urls={"Paper": "https://arxiv.org/abs/2601.15657"},
+    keywords=["knowledge distillation", "Keras", "SMSKD", "TensorFlow", "JAX", "PyTorch"],
     classifiers=[
         "Development Status :: 4 - Beta",
+        "Intended Audience :: Developers",
         "Intended Audience :: Science/Research",
+        "Operating System :: POSIX :: Linux",
         "Programming Language :: Python :: 3",
+        "Programming Language :: Python :: 3 :: Only",
         "Topic :: Scientific/Engineering :: Artificial Intelligence",
+        "Topic :: Software Development :: Libraries :: Python Modules",
+        "Typing :: Typed",
     ],
 )

@@ -62,6 +62,10 @@ def test_only_public_keras_and_no_backend_is_imported(path):
     assert "keras.src" not in path.read_text()
 
 
+def test_the_citation_is_of_this_version():
+    assert f"\nversion: {smskd.__version__}\n" in (ROOT / "CITATION.cff").read_text()
+
+
 def test_no_file_is_long():
     assert [str(path) for path in SOURCES if len(path.read_text().splitlines()) > 250] == []
 

@@ -67,7 +67,7 @@ class Worker:
 
 def protocol_of(options: argparse.Namespace) -> Protocol:
     """The protocol, with what the command line changes of it."""
-    changes = {name: getattr(options, name) for name in ("teacher", "student", "epochs") if getattr(options, name)}
+    changes = {name: getattr(options, name) for name in ("teacher", "student") if getattr(options, name)}
     return dataclasses.replace(PROTOCOLS[options.protocol], **changes)
 
 
@@ -88,7 +88,6 @@ def arguments() -> argparse.Namespace:
     common.add_argument("--seeds", type=int, nargs="*", default=list(range(5)))
     common.add_argument("--teacher", help="in place of the protocol's")
     common.add_argument("--student", help="in place of the protocol's")
-    common.add_argument("--epochs", type=int, help="in place of the protocol's")
     common.add_argument("--work", type=pathlib.Path, default=pathlib.Path("runs/cifar100"))
     common.add_argument("--workers", type=int, default=1, help="processes")
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])

@@ -39,6 +39,11 @@ STAGES = [
     for run in _rows(" > ".join(LONGEST[-count:]), reference_weight=weight)
 ]
 
+LONGER = [
+    *_rows(ALONE, "KD", "DKD", "FitNet + KD", *ABLATED, epochs=36),
+    *_rows(*ABLATED, epochs=36, reference_weight=0.0),
+]
+
 LISTS = {
     "weights": _rows(*(f"{factor:g} * {method}" for method in SINGLE for factor in FACTORS)),
     "edges": _rows(*EDGES),
@@ -46,4 +51,5 @@ LISTS = {
     "without": WITHOUT,
     "ablation": ABLATION,
     "stages": STAGES,
+    "longer": LONGER,
 }

@@ -27,6 +27,7 @@ class Run:
         reference_temperature: Temperature of the reference loss.
         weighting: Which samples the reference holds.
         restart: Whether the learning rate begins anew in each stage, or falls once over all of them.
+        epochs: Epochs of all stages together; 0 for the protocol's.
     """
 
     plan: str
@@ -35,6 +36,7 @@ class Run:
     reference_temperature: float = 4.0
     weighting: str = "tcp"
     restart: bool = True
+    epochs: int = 0
 
     @property
     def stages(self) -> list[str]:
@@ -56,7 +58,7 @@ class Run:
         return re.sub(r"[^\w.=-]+", "_", f"{words} seed={self.seed}")
 
 
-OPTIONS = ("reference_weight", "reference_temperature", "weighting", "restart")
+OPTIONS = ("reference_weight", "reference_temperature", "weighting", "restart", "epochs")
 
 
 def distiller_of(stage: str, teacher: keras.Model, student: keras.Model, images: int) -> smskd.Distiller:

@@ -76,6 +76,7 @@ def teacher_of(protocol: Protocol, split: Split, file: pathlib.Path) -> keras.Mo
 
 def train(run: Run, protocol: Protocol, split: Split, teacher: keras.Model, work: pathlib.Path) -> dict[str, Any]:
     """Trains a student, and returns what it reached; the test images are read once, at the end."""
+    protocol = dataclasses.replace(protocol, epochs=run.epochs or protocol.epochs)
     keras.utils.set_random_seed(run.seed)
     student = build(protocol.student, protocol.image_size)
     clock, measured = Clock(student), {}

@@ -20,6 +20,7 @@ from benchmarks.study.lists import (  # noqa: E402
     DESK,
     EDGES,
     FACTORS,
+    LONGER,
     ORDERS,
     PAIRS,
     REFERENCE_TEMPERATURES,
@@ -145,6 +146,13 @@ def factors() -> str:
     return table(["Method", *(f"times {factor:g}" for factor in tried), "Chosen"], rows)
 
 
+def longer() -> str:
+    """Three times the epochs, for the plans that the ablation looks at."""
+    base = Run("KD", epochs=LONGER[0].epochs).label
+    lines = ([label, accuracy(label), against(label, base), len(ROWS[label])] for label in done(LONGER))
+    return table(["Plan", "Test accuracy", "To KD", "Seeds"], lines)
+
+
 def stages() -> str:
     """One to six stages in the same number of epochs."""
     lines = ([label, accuracy(label), against(label, "KD"), len(ROWS[label])] for label in done(STAGES))
@@ -187,6 +195,21 @@ def cosine(logs: list[dict[str, list[float]]], name: str) -> str:
     """The mean of a cosine over epochs and seeds; an epoch of a stage without one of the terms has NaN."""
     means = [mean(value for value in log[name] if not isnan(value)) for log in logs if name in log]
     return Estimate.of(means).text("+") if means else ""
+
+
+def search() -> str:
+    """What two searches of one budget found."""
+    rows = []
+    for file in sorted((RESULTS / "search").glob("*.json")):
+        found = json.loads(file.read_text())
+        best = found["trials"][0]["val_accuracy"]
+        tested = Estimate.of(list(found["test"].values()))
+        count = len({(trial["plan"], *trial["weights"], trial["reference_weight"]) for trial in found["trials"]})
+        rows.append(
+            [file.stem.split("=")[1], count, found["spent"], found["winner"], f"{100 * best:.1f}", tested.text()]
+        )
+    head = ["Stages, at most", "Plans tried", "Epochs", "Winner", "Its validation accuracy", "Its test accuracy"]
+    return table(head, rows)
 
 
 def setting() -> str:
@@ -234,9 +257,11 @@ TABLES = (
     weights,
     temperatures,
     restarts,
+    longer,
     stages,
     forgetting,
     conflict,
+    search,
 )
 
 if __name__ == "__main__":

@@ -34,7 +34,8 @@ def true_class_probability(logits: Tensor, y: Tensor) -> Tensor:
     >>> [f"{probability:.1f}" for probability in true_class_probability(logits, keras.ops.array([0, 0]))]
     ['0.9', '0.2']
 
-    Source: Tian et al., "Sequential Multi-Stage Knowledge Distillation", arXiv:2601.15657.
+    Source: Tian et al., "Integrating Knowledge Distillation Methods: A Sequential Multi-Stage Framework",
+    arXiv:2601.15657.
     """
     return ops.sum(dense_labels(y, logits) * ops.softmax(logits, axis=-1), axis=-1)
 
@@ -78,7 +79,8 @@ def reference_loss(reference: Tensor, student: Tensor, weights: Tensor, temperat
     Returns:
         `(batch,)`.
 
-    Source: Tian et al., "Sequential Multi-Stage Knowledge Distillation", arXiv:2601.15657.
+    Source: Tian et al., "Integrating Knowledge Distillation Methods: A Sequential Multi-Stage Framework",
+    arXiv:2601.15657.
     """
     return ops.multiply(weights, softened_divergence(reference, student, temperature))
 

@@ -58,7 +58,8 @@ class SequentialDistiller(SavedRun):
     >>> history.epoch, [stage.name for stage in history.stages]
     ([0, 1, 2], ['FitNet', 'KD'])
 
-    Source: Tian, Huang, Tang and Yao, "Sequential Multi-Stage Knowledge Distillation", arXiv:2601.15657.
+    Source: Tian, Huang, Tang and Yao, "Integrating Knowledge Distillation Methods: A Sequential Multi-Stage Framework",
+    arXiv:2601.15657.
     """
 
     def fit(

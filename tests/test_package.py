@@ -30,7 +30,7 @@ def test_a_method_stands_in_its_places(acronym):
     assert re.search(r"class Test\w+\(\w*Contract\)", tests)
 
 
-@pytest.mark.parametrize("maker", ["make_methods.py", "make_performance.py"])
+@pytest.mark.parametrize("maker", ["make_methods.py", "make_performance.py", "make_results.py"])
 def test_the_pages_are_up_to_date(maker):
     subprocess.run([sys.executable, ROOT / "docs" / maker, "--check"], check=True)
 

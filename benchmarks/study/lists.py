@@ -41,7 +41,13 @@ STAGES = [
 
 LONGER = [
     *_rows(ALONE, "KD", "DKD", "FitNet + KD", *ABLATED, epochs=36),
+    *(run for weight in (0.0, 1.0) for run in _rows(*ABLATED, epochs=36, restart=False, reference_weight=weight)),
     *_rows(*ABLATED, epochs=36, reference_weight=0.0),
+]
+
+PUBLISHED = [
+    *_rows("1 * KD", "1 * FitNet", "1 * FitNet + 1 * KD", "1 * FitNet > 1 * KD", "1 * KD > 1 * FitNet"),
+    *_rows("1 * FitNet > 1 * KD", "1 * KD > 1 * FitNet", reference_weight=0.0),
 ]
 
 LISTS = {
@@ -52,4 +58,5 @@ LISTS = {
     "ablation": ABLATION,
     "stages": STAGES,
     "longer": LONGER,
+    "published": PUBLISHED,
 }

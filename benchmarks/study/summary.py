@@ -34,8 +34,8 @@ class Estimate:
         return cls(mean(values), error, len(values))
 
     def text(self, sign: str = "") -> str:
-        """Mean and standard error."""
-        return f"{self.mean:{sign}.2f} ± {self.error:.2f}"
+        """Mean and standard error; of one seed the value."""
+        return f"{self.mean:{sign}.2f}" + (f" ± {self.error:.2f}" if self.seeds > 1 else "")
 
 
 class Summary:

@@ -11,6 +11,7 @@ VERSION = re.search(r'__version__ = "(.+)"', (HERE / "keras_smskd" / "version.py
 FIGURES = ["matplotlib>=3.8"]
 TENSORBOARD = ["tensorboard>=2.16", "setuptools<81"]
 EXPORT = ["tf2onnx>=1.17", "onnxscript>=0.5"]  # ONNX from TensorFlow and PyTorch; both bring `onnx`, no backend.
+NOTEBOOKS = ["nbclient>=0.9", "ipykernel>=6", "scikit-learn>=1.3", *FIGURES, *TENSORBOARD]
 SEARCH = ["keras-tuner>=1.4.8", "six"]  # KerasTuner 1.4.8 imports `six` and does not ask for it.
 EXTRAS = {
     "tensorflow": ["tensorflow>=2.16"],
@@ -23,6 +24,7 @@ EXTRAS = {
     "export-jax": ["jax2onnx>=0.17"],  # ONNX from JAX; brings much of JAX's ecosystem.
     "search": SEARCH,
     "examples": ["scikit-learn>=1.3", *TENSORBOARD],
+    "notebooks": NOTEBOOKS,
     "benchmarks": FIGURES,
     "docs": ["mkdocs-material>=9.7", "mkdocstrings[python]>=1", "ruff>=0.8"],  # Ruff formats signatures.
     "dev": [
@@ -33,10 +35,8 @@ EXTRAS = {
         "mypy>=1.10",
         "import-linter>=2",
         "pylint>=3.2",
-        "scikit-learn>=1.3",
         "onnxruntime>=1.19",
-        *FIGURES,
-        *TENSORBOARD,
+        *NOTEBOOKS,
         *EXPORT,
         *SEARCH,
     ],

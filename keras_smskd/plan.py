@@ -43,5 +43,5 @@ def table(plans: Sequence[Plan]) -> str:
             f"{index + 1} {plan['name']}", plan["method"], str(plan["epochs"]), layers, parameters, "\n".join(weights)
         )
     text = io.StringIO()
-    Console(file=text, width=120).print(grid)
+    Console(file=text, width=120, force_terminal=False, force_jupyter=False).print(grid)
     return text.getvalue()

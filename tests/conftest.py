@@ -1,7 +1,10 @@
 """One thread a process; keeps JAX from optimising what runs once; prints the tally of parity cases."""
 
+import builtins
 import os
 import tempfile
+
+import pytest
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # More than one worker would wait for one another, on PyTorch most.
 os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
@@ -13,6 +16,13 @@ if "JAX_COMPILATION_CACHE_DIR" not in os.environ:  # Not in a worker of this pro
 from tests import parity  # noqa: E402
 
 collect_ignore = ["scripts"]
+
+
+@pytest.fixture
+def in_a_notebook(monkeypatch):
+    """Libraries take this process for the kernel of a notebook, which they know by a class's name and by colours."""
+    monkeypatch.setattr(builtins, "get_ipython", type("ZMQInteractiveShell", (), {}), raising=False)
+    monkeypatch.setenv("FORCE_COLOR", "1")
 
 
 def pytest_terminal_summary(terminalreporter):

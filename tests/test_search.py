@@ -15,7 +15,7 @@ import pytest
 
 import keras_smskd as smskd
 from keras_smskd.base.outputs import OutputsOfTeachers
-from keras_smskd.search import PlanSearch
+from keras_smskd.search import PlanSearch, report
 from keras_smskd.search.plans import Space
 from keras_smskd.search.rungs import Rung, divided, rungs_of
 from tests.models import CLASSES, Counter, dense, label_loss, vectors
@@ -367,6 +367,13 @@ def test_it_says_what_it_does(stub, capsys):
     search.summary(num_trials=2, print_fn=said.append)
     assert best["plan"] in said[1]
     assert f"{best['val_accuracy']:.4f}" in said[1]
+
+
+def test_its_table_in_a_notebook(in_a_notebook):
+    result = {"plan": "KD > SP", "weights": [1.0, 0.5], "reference_weight": 0.0, "epochs": 3, "failure": None}
+    text = report.table([{**result, "val_loss": 0.25}], "val_loss")
+    assert "KD > SP" in text
+    assert "\x1b" not in text
 
 
 TABLE = [

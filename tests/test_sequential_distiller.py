@@ -279,6 +279,14 @@ def test_summary_prints_the_plan():
         assert part in text
 
 
+def test_summary_prints_the_plan_in_a_notebook(in_a_notebook):
+    lines = []
+    three_stages().summary(print_fn=lines.append)
+    text = "\n".join(lines)
+    assert "1 FitNet" in text
+    assert "\x1b" not in text
+
+
 def test_a_distiller_summarises_as_a_keras_model():
     lines = []
     three_stages().stages[0].distiller.summary(print_fn=lines.append)

@@ -51,5 +51,5 @@ def table(results: Sequence[Result], objective: str) -> str:
         value = f"{result[objective]:.4f}" if result["failure"] is None else "failed"
         grid.add_row(result["plan"], weights, f"{result['reference_weight']:g}", str(result["epochs"]), value)
     text = io.StringIO()
-    Console(file=text, width=120).print(grid)
+    Console(file=text, width=120, force_terminal=False, force_jupyter=False).print(grid)
     return text.getvalue()

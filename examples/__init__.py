@@ -1,0 +1,1 @@
+"""Examples: scripts, and tutorials as notebooks."""

@@ -39,11 +39,13 @@ def cropped_and_flipped(x: np.ndarray, seed: int) -> np.ndarray:
     generator = np.random.default_rng(seed)
     size, padding = x.shape[1], x.shape[1] // 8
     padded = np.pad(x, ((0, 0), (padding, padding), (padding, padding), (0, 0)))
-    offsets = (generator.integers(0, 2 * padding + 1, len(x)) for _ in range(2))
-    rows, columns = (offset[:, None] + np.arange(size) for offset in offsets)
+    rows, columns = (generator.integers(0, 2 * padding + 1, len(x)) for _ in range(2))
     flipped = generator.random(len(x)) < 0.5
-    columns[flipped] = columns[flipped, ::-1]
-    return padded[np.arange(len(x))[:, None, None], rows[:, :, None], columns[:, None, :]]
+    cropped = np.empty_like(x)
+    for image, source, row, column in zip(cropped, padded, rows, columns, strict=True):
+        image[:] = source[row : row + size, column : column + size]
+    cropped[flipped] = cropped[flipped, :, ::-1]
+    return cropped
 
 
 class NewViews(keras.utils.PyDataset):

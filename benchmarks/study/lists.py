@@ -46,7 +46,7 @@ LONGER = [
 ]
 
 PUBLISHED = [
-    *_rows("1 * KD", "1 * FitNet", "1 * FitNet + 1 * KD", "1 * FitNet > 1 * KD", "1 * KD > 1 * FitNet"),
+    *_rows(ALONE, "1 * KD", "1 * FitNet", "1 * FitNet + 1 * KD", "1 * FitNet > 1 * KD", "1 * KD > 1 * FitNet"),
     *_rows("1 * FitNet > 1 * KD", "1 * KD > 1 * FitNet", reference_weight=0.0),
 ]
 

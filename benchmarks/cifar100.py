@@ -4,10 +4,12 @@
     KERAS_BACKEND=tensorflow python -m benchmarks.cifar100 study desk ablation --data cifar100.npz --workers 2
 
 `run` trains students by one plan, `study` by all plans of a list in `benchmarks/study/lists.py`. Every run writes one
-file into `benchmarks/results/PROTOCOL`; one that is there is not made again, so a study that was cut off goes on where
-it was. The teacher's weights are kept in `benchmarks/results/teachers`, caches and checkpoints in the directory
-`--work`. `--data` is a file with x_train, y_train, x_test and y_test; without it Keras downloads CIFAR-100.
-`docs/make_results.py` makes tables and plots of the files. On a processor TensorFlow takes half the time of PyTorch.
+file into `benchmarks/results/PROTOCOL/PLACE`, the place being the backend and the GPU, if there is one. A run whose
+file is there is not made again, so a study that was cut off goes on where it was. The teacher's weights are kept in
+`benchmarks/results/teachers`, caches and checkpoints in the directory `--work`. `--data` is a file with x_train,
+y_train, x_test and y_test; without it Keras downloads CIFAR-100. `docs/make_results.py` makes tables and plots of the
+files. On a processor TensorFlow takes half the time of PyTorch; on a GPU JAX is the fastest, with as many workers as
+there are cores.
 """
 
 import argparse
@@ -16,6 +18,7 @@ import dataclasses
 import multiprocessing
 import os
 import pathlib
+import re
 
 import keras
 
@@ -24,6 +27,7 @@ from benchmarks.study.lists import LISTS
 from benchmarks.study.plan import OPTIONS, Run
 from benchmarks.study.protocol import PROTOCOLS, Protocol
 from benchmarks.study.training import Split, save, split_of, teacher_of, train
+from benchmarks.turns import place
 
 RESULTS = pathlib.Path(__file__).with_name("results")
 THREADS = ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
@@ -33,6 +37,11 @@ THREADS = ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"
 def teacher_file(name: str, protocol: Protocol) -> pathlib.Path:
     """Where the teacher of a protocol is kept."""
     return RESULTS / "teachers" / f"{name}_{protocol.teacher}.npz"
+
+
+def results_of(name: str) -> pathlib.Path:
+    """Where the runs of a protocol are kept that are made by this backend on this GPU, or on none."""
+    return RESULTS / name / re.sub(r"[^\w.-]+", "_", place())
 
 
 class Worker:
@@ -61,7 +70,7 @@ class Worker:
             result = train(run, cls.protocol, cls.split, cls.teacher, cls.options.work / cls.options.protocol)
         except FloatingPointError as error:
             return f"{run.name}: {error}"
-        save(result, run, RESULTS / cls.options.protocol)
+        save(result, run, results_of(cls.options.protocol))
         return f"{run.name}: {result['test']['last epoch']} % in {result['seconds']} s"
 
 
@@ -106,7 +115,7 @@ def arguments() -> argparse.Namespace:
 def main() -> None:
     """Makes all runs that are not there yet."""
     options = arguments()
-    done = RESULTS / options.protocol
+    done = results_of(options.protocol)
     runs = [run for run in runs_of(options) if not (done / f"{run.name}.json").exists()]
     Worker.begin(options)  # Trains the teacher, if need be.
     if options.workers > 1:

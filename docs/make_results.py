@@ -5,10 +5,12 @@ python docs/make_results.py --check   fails if the tables are not up to date
 """
 
 import dataclasses
+import itertools
 import json
+import re
 import sys
 from collections.abc import Iterable, Sequence
-from math import isnan
+from math import isinf, isnan
 from statistics import mean, median
 
 from pages import ROOT, table, write_or_check
@@ -20,9 +22,9 @@ from benchmarks.study.lists import (  # noqa: E402
     DESK,
     EDGES,
     FACTORS,
+    JOINT,
     LONGER,
     ORDERS,
-    PAIRS,
     PUBLISHED,
     REFERENCE_TEMPERATURES,
     REFERENCE_WEIGHTS,
@@ -33,64 +35,55 @@ from benchmarks.study.lists import (  # noqa: E402
 )
 from benchmarks.study.methods import FACTORS as CHOSEN  # noqa: E402
 from benchmarks.study.plan import ALONE, Run  # noqa: E402
+from benchmarks.study.protocol import DESK as DESK_PROTOCOL  # noqa: E402
 from benchmarks.study.summary import Estimate, Summary, best, test, validation  # noqa: E402
 
 PAGE, PLOT = ROOT / "docs" / "results.md", ROOT / "docs" / "results.png"
 RESULTS = ROOT / "benchmarks" / "results"
-SUMMARY = Summary(RESULTS / "desk")
-ROWS = SUMMARY.rows
-
-
-def done(runs: Iterable[Run]) -> list[str]:
-    """The labels of runs that were made, in order."""
-    return list(dict.fromkeys(run.label for run in runs if run.label in ROWS))
-
-
-def against(label: str, other: str) -> str:
-    """The paired difference of the test accuracy."""
-    shared = label in ROWS and other in ROWS and ROWS[label].keys() & ROWS[other].keys()
-    return SUMMARY.difference(label, other, test).text("+") if shared else ""
-
-
-def accuracy(label: str) -> str:
-    """The test accuracy."""
-    return SUMMARY.estimate(label, test).text() if label in ROWS else ""
+GPU, PROCESSOR = (Summary(RESULTS / "desk" / place) for place in ("jax_NVIDIA_H200", "tensorflow"))
+CHOICE = Summary(RESULTS / "desk" / "tensorflow", seeds=[5])
+SHORT = Summary(RESULTS / "short" / "jax_NVIDIA_H200")
 
 
 def line(label: str) -> list[object]:
     """A row of the main table."""
-    reached = SUMMARY.times_to_accuracy(label)
-    time = "never" if median(reached) == float("inf") else f"{median(reached):.2f}"
-    costs = f"{SUMMARY.costs(label).mean:.2f}"
-    rest = [against(label, ALONE), against(label, "KD"), costs, time, len(ROWS[label])]
-    return [label, accuracy(label), SUMMARY.estimate(label, best).text(), *rest]
+    accuracies = [GPU.accuracy(label), GPU.estimate(label, best).text()]
+    return [label, *accuracies, GPU.against(label, ALONE), GPU.against(label, "KD"), len(GPU.rows[label])]
 
 
 def desk() -> str:
     """All plans at equal epochs."""
-    head = [
-        "Plan",
-        "Last epoch",
-        "Best epoch",
-        "To alone",
-        "To KD",
-        "Time / alone",
-        "Time to alone's accuracy",
-        "Seeds",
-    ]
-    return table(head, map(line, done(DESK)))
+    return table(["Plan", "Last epoch", "Best epoch", "To alone", "To KD", "Seeds"], map(line, GPU.done(DESK)))
 
 
 def pairs() -> str:
     """Two methods jointly and one after another, with and without reference."""
     rows = []
-    for first, second in PAIRS:
-        for plan in (f"{first} + {second}", f"{first} > {second}", f"{second} > {first}"):
-            without = Run(plan, reference_weight=0.0).label
-            singles = [against(plan, method) for method in (first, second)]
-            rows.append([plan, accuracy(plan), *singles, accuracy(without), against(plan, without)])
-    head = ["Plan", "Test accuracy", "To the first method of the pair", "To the second", "Without reference"]
-    return table([*head, "What the reference adds"], [row for row in rows if row[1]])
+    for plan in [*(run.label for run in JOINT), *ORDERS, *TRIPLES]:
+        without = Run(plan, reference_weight=0.0).label
+        methods = list(dict.fromkeys(re.split(r" [+>] ", plan)))
+        strongest = max(methods, key=lambda method: GPU.estimate(method, test).mean)
+        adds = [GPU.accuracy(without), GPU.against(plan, without)]
+        rows.append([plan, GPU.accuracy(plan), strongest, GPU.against(plan, strongest), *adds])
+    head = [
+        "Plan",
+        "Test accuracy",
+        "Best of its methods",
+        "Against it",
+        "Without reference",
+        "What the reference adds",
+    ]
+    return table(head, rows)
+
+
+def times() -> str:
+    """What training costs, and how soon it pays."""
+    rows = []
+    for label in PROCESSOR.done(DESK):
+        reached = median(PROCESSOR.times_to_accuracy(label))
+        time = "never" if isinf(reached) else f"{reached:.2f}"
+        rows.append([label, PROCESSOR.accuracy(label), f"{PROCESSOR.costs(label).mean:.2f}", time])
+    return table(["Plan", "Test accuracy", "Time / alone", "Time to alone's accuracy"], rows)
 
 
 def ablation(name: str, values: Iterable[object]) -> str:
@@ -105,9 +98,9 @@ def ablation(name: str, values: Iterable[object]) -> str:
 
 def both(label: str, plan: str) -> list[str]:
     """A validation accuracy, and its difference to the plan with the defaults."""
-    if label not in ROWS:
+    if label not in PROCESSOR.rows:
         return ["", ""]
-    return [SUMMARY.estimate(label, validation).text(), SUMMARY.difference(label, plan, validation).text("+")]
+    return [PROCESSOR.estimate(label, validation).text(), PROCESSOR.against(label, plan, validation)]
 
 
 def weightings() -> str:
@@ -129,10 +122,13 @@ def restarts() -> str:
     """What the reference adds where the learning rate begins anew in each stage, and where it does not."""
     rows = []
     for plan in ABLATED:
-        for restart in (True, False):
-            label, without = (Run(plan, restart=restart, reference_weight=weight).label for weight in (1.0, 0.0))
-            rows.append([plan, restart, accuracy(without), accuracy(label), against(label, without)])
-    head = ["Plan", "restart", "Without reference", "With it", "What the reference adds"]
+        for epochs, restart in itertools.product((0, LONGER[0].epochs), (True, False)):
+            options = {"restart": restart, "epochs": epochs}
+            label, without = (Run(plan, reference_weight=weight, **options).label for weight in (1.0, 0.0))
+            accuracies = [PROCESSOR.accuracy(without), PROCESSOR.accuracy(label)]
+            adds = PROCESSOR.against(label, without)
+            rows.append([plan, epochs or DESK_PROTOCOL.epochs, "yes" if restart else "no", *accuracies, adds])
+    head = ["Plan", "Epochs", "Begins anew", "Without reference", "With it", "What the reference adds"]
     return table(head, [row for row in rows if row[-1]])
 
 
@@ -142,35 +138,43 @@ def factors() -> str:
     rows = []
     for method in SINGLE:
         labels = [f"{factor:g} * {method}" for factor in tried]
-        found = [f"{SUMMARY.estimate(label, validation).mean:.1f}" if label in ROWS else "" for label in labels]
+        found = [f"{CHOICE.estimate(label, validation).mean:.1f}" if label in CHOICE.rows else "" for label in labels]
         rows.append([method, *found, f"{CHOSEN.get(method, 1.0):g}"])
     return table(["Method", *(f"times {factor:g}" for factor in tried), "Chosen"], rows)
 
 
-def compared(runs: Sequence[Run], base: str) -> str:
+def compared(summary: Summary, runs: Sequence[Run], base: str) -> str:
     """Some plans against one of them."""
-    lines = ([label, accuracy(label), against(label, base), len(ROWS[label])] for label in done(runs))
+    labels = summary.done(runs)
+    lines = (
+        [label, summary.accuracy(label), summary.against(label, base), len(summary.rows[label])] for label in labels
+    )
     return table(["Plan", "Test accuracy", f"To {base}", "Seeds"], lines)
 
 
 def longer() -> str:
     """Three times the epochs, for the plans that the ablation looks at."""
-    return compared(LONGER, Run("KD", epochs=LONGER[0].epochs).label)
+    return compared(PROCESSOR, LONGER, Run("KD", epochs=LONGER[0].epochs).label)
 
 
 def published() -> str:
     """The same plans with the published weights."""
-    return compared(PUBLISHED, "1 * KD")
+    return compared(PROCESSOR, PUBLISHED, "1 * KD")
+
+
+def short() -> str:
+    """The models and images of the field, for few epochs."""
+    return compared(SHORT, PUBLISHED, "1 * KD")
 
 
 def stages() -> str:
     """One to six stages in the same number of epochs."""
-    return compared([Run("KD"), *STAGES], "KD")
+    return compared(PROCESSOR, [Run("KD"), *STAGES], "KD")
 
 
 def forgotten(label: str) -> str:
     """By how much of its value the objective of the first stage rose until the end of the run."""
-    rows = [result["forgetting"] for result in ROWS[label].values()]
+    rows = [result["forgetting"] for result in GPU.rows[label].values()]
     return Estimate.of([100 * (row[-1][0] - row[0][0]) / abs(row[0][0]) for row in rows]).text("+")
 
 
@@ -178,7 +182,9 @@ def forgetting() -> str:
     """What the first stage's objective loses in the later ones, with and without the reference."""
     plans = [plan for plan in [*ORDERS, *TRIPLES] if not plan.startswith(("CRD", "VID"))]
     pairs = [(plan, Run(plan, reference_weight=0.0).label) for plan in plans]
-    rows = ([plan, forgotten(without), forgotten(plan)] for plan, without in pairs if {plan, without} <= ROWS.keys())
+    rows = (
+        [plan, forgotten(without), forgotten(plan)] for plan, without in pairs if {plan, without} <= GPU.rows.keys()
+    )
     return table(["Plan", "Rise without reference, %", "With it, %"], rows)
 
 
@@ -191,8 +197,8 @@ TERMS = {
 def conflict() -> str:
     """The cosines between gradients, the mean over the epochs."""
     rows = []
-    for label in done(DESK):
-        logs = [result["cosines"] for result in ROWS[label].values() if "cosines" in result]
+    for label in GPU.done(DESK):
+        logs = [result["cosines"] for result in GPU.rows[label].values() if "cosines" in result]
         names = list(dict.fromkeys(name for log in logs for name in log))
         others = [name for name in names if name not in TERMS.values() and "reference" not in name]
         rows.append([label, *(cosine(logs, name) for name in (*TERMS.values(), *others[:1]))])
@@ -224,15 +230,17 @@ def search() -> str:
 
 def setting() -> str:
     """The protocol."""
-    protocol = next(iter(next(iter(ROWS.values())).values()))["protocol"]
-    return table(["What", "Value"], ([name.replace("_", " "), value] for name, value in protocol.items()))
+    desk, short = (next(iter(summary.rows[ALONE].values()))["protocol"] for summary in (GPU, SHORT))
+    return table(
+        ["What", "desk", "short"], ([name.replace("_", " "), value, short[name]] for name, value in desk.items())
+    )
 
 
 def teacher() -> str:
     """The accuracy of the teacher."""
-    file = RESULTS / "teachers" / "desk_wrn_16_2.json"
-    facts = json.loads(file.read_text()) if file.exists() else {}
-    return table(["Images", "Accuracy of the teacher, %"], facts.items())
+    files = [RESULTS / "teachers" / name for name in ("desk_wrn_16_2.json", "short_resnet56.json")]
+    desk, short = (json.loads(file.read_text()) for file in files)
+    return table(["Accuracy of the teacher, %", "desk", "short"], ([part, desk[part], short[part]] for part in desk))
 
 
 def draw() -> None:
@@ -242,8 +250,8 @@ def draw() -> None:
     matplotlib.use("Agg")
     from matplotlib import pyplot  # noqa: PLC0415
 
-    labels = sorted(done(DESK), key=lambda label: SUMMARY.estimate(label, test).mean)
-    estimates: list[Estimate] = [SUMMARY.estimate(label, test) for label in labels]
+    labels = sorted(GPU.done(DESK), key=lambda label: GPU.estimate(label, test).mean)
+    estimates: list[Estimate] = [GPU.estimate(label, test) for label in labels]
     colors = ["C2" if ">" in label else "C1" if "+" in label else "C7" if label == ALONE else "C0" for label in labels]
     figure, axis = pyplot.subplots(figsize=(7, 0.26 * len(labels) + 1), layout="constrained")
     for row, (estimate, color) in enumerate(zip(estimates, colors, strict=True)):
@@ -263,12 +271,14 @@ TABLES = (
     factors,
     desk,
     pairs,
+    times,
     weightings,
     weights,
     temperatures,
     restarts,
     longer,
     published,
+    short,
     stages,
     forgetting,
     conflict,

@@ -74,7 +74,7 @@ DESK = Protocol(
     decay="cosine",
 )
 
-SHORT = dataclasses.replace(FIELD, epochs=30, teacher_epochs=40, batch_size=128, rate=0.1)
+SHORT = dataclasses.replace(FIELD, epochs=24, teacher_epochs=24, batch_size=128, rate=0.1)
 """The field's models and images, for as many epochs as some minutes of a GPU can pay for."""
 
 PROTOCOLS = {"field": FIELD, "short": SHORT, "desk": DESK}

@@ -4,7 +4,7 @@ import dataclasses
 import json
 import math
 import pathlib
-from collections.abc import Callable
+from collections.abc import Callable, Container, Iterable
 from statistics import mean, stdev
 from typing import Any
 
@@ -43,14 +43,16 @@ class Summary:
 
     Args:
         directory: Where the files are.
+        seeds: Those that count.
     """
 
-    def __init__(self, directory: pathlib.Path) -> None:
+    def __init__(self, directory: pathlib.Path, seeds: Container[int] = range(5)) -> None:
         self.rows: dict[str, dict[int, Result]] = {}
         for file in sorted(directory.glob("*.json")):
             result = json.loads(file.read_text())
             run = Run(**result["run"])
-            self.rows.setdefault(run.label, {})[run.seed] = result
+            if run.seed in seeds:
+                self.rows.setdefault(run.label, {})[run.seed] = result
 
     def estimate(self, label: str, read: Callable[[Result], float]) -> Estimate:
         """The mean over seeds of what is read from a result."""
@@ -60,6 +62,19 @@ class Summary:
         """The mean of the differences to another row, seed by seed."""
         seeds = sorted(self.rows[label].keys() & self.rows[other].keys())
         return Estimate.of([read(self.rows[label][seed]) - read(self.rows[other][seed]) for seed in seeds])
+
+    def done(self, runs: Iterable[Run]) -> list[str]:
+        """The labels of runs that were made, in order."""
+        return list(dict.fromkeys(run.label for run in runs if run.label in self.rows))
+
+    def accuracy(self, label: str) -> str:
+        """The test accuracy in words; none for a row that is not there."""
+        return self.estimate(label, test).text() if label in self.rows else ""
+
+    def against(self, label: str, other: str, read: Callable[[Result], float] | None = None) -> str:
+        """The paired difference in words, of the test accuracy by default; none where no seed has both rows."""
+        shared = self.rows.get(label, {}).keys() & self.rows.get(other, {}).keys()
+        return self.difference(label, other, read or test).text("+") if shared else ""
 
     def costs(self, label: str) -> Estimate:
         """Seconds of training, relative to the student alone."""

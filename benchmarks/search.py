@@ -1,11 +1,12 @@
-"""Do stages pay where a search chooses? The same search among plans of up to three stages, and among single methods.
+"""Do stages pay where a search chooses? A search among plans of up to three stages, and one among single methods.
 
     KERAS_BACKEND=tensorflow python -m benchmarks.search --data cifar100.npz --seeds 0 1 2 3 4
 
-Both searches have the same budget of epochs, the methods of the study, the desk protocol and its validation images. The
-winner of each is then trained by the protocol, once for every seed, as `benchmarks.cifar100 run` does, whose files in
-`benchmarks/results/desk` are taken where they are there. Writes benchmarks/results/search/desk_max_stages=N.json. A
-search that was cut off goes on where it was.
+The first composes its plans of the best methods that it has found, one after another and jointly; the second has single
+methods alone. Both have the same budget of epochs, the methods of the study, the desk protocol and its validation
+images. The winner of each is then trained by the protocol, once for every seed, as `benchmarks.cifar100 run` does,
+whose files in `benchmarks/results/desk` are taken where they are there. Writes
+benchmarks/results/search/desk_max_stages=N.json. A search that was cut off goes on where it was.
 """
 
 import argparse
@@ -45,10 +46,10 @@ def search_of(
             for name, make in METHODS.items()
         },
         max_stages=max_stages,
+        max_joint=2 if max_stages > 1 else 1,
         weights=FACTORS,
         epochs=protocol.epochs,
         budget=budget,
-        min_epochs=max(MAX_STAGES),
         directory=work / f"search_max_stages={max_stages}",
     )
     search.compile(
@@ -61,8 +62,7 @@ def search_of(
 
 def run_of(best: dict[str, Any]) -> Run:
     """The best trial as a run of the study."""
-    terms = zip(best["plan"].split(" > "), best["weights"], strict=True)
-    plan = " > ".join(f"{weight:g} * {method}" for method, weight in terms)
+    plan = best["plan"]
     return Run(plan, reference_weight=best["reference_weight"]) if ">" in plan else Run(plan)
 
 

@@ -220,7 +220,7 @@ def search() -> str:
         found = json.loads(file.read_text())
         best = found["trials"][0]["val_accuracy"]
         tested = Estimate.of(list(found["test"].values()))
-        count = len({(trial["plan"], *trial["weights"], trial["reference_weight"]) for trial in found["trials"]})
+        count = len({(trial["plan"], trial["reference_weight"]) for trial in found["trials"]})
         rows.append(
             [file.stem.split("=")[1], count, found["spent"], found["winner"], f"{100 * best:.1f}", tested.text()]
         )

@@ -16,8 +16,10 @@ import pytest
 import keras_smskd as smskd
 from keras_smskd.base.outputs import OutputsOfTeachers
 from keras_smskd.search import PlanSearch, report
-from keras_smskd.search.plans import Space
-from keras_smskd.search.rungs import Rung, divided, rungs_of
+from keras_smskd.search.parts import parts_of
+from keras_smskd.search.plans import Plan, Term
+from keras_smskd.search.rungs import Rung, divided, rungs_of, total
+from keras_smskd.search.space import Limits, Space, singles_of
 from tests.models import CLASSES, Counter, dense, label_loss, vectors
 
 HIDDEN = {"hidden": "hidden"}
@@ -35,12 +37,17 @@ def student():
 
 
 def search_of(methods=METHODS, factory=student, teacher=None, compiled=True, **kwargs):
-    arguments = {"max_stages": 2, "reference_weights": (0.0, 2.0), "epochs": 6, "budget": 36, **kwargs}
+    arguments = {"max_stages": 2, "reference_weights": (0.0, 2.0), "epochs": 6, "budget": 60, **kwargs}
     keras.utils.set_random_seed(0)
     search = PlanSearch(teacher or dense(16), factory, methods, **arguments)
     if compiled:
         search.compile("sgd", label_loss(), metrics=["accuracy"])
     return search
+
+
+@functools.cache
+def default_weights():
+    return {name: float(make(dense(16), dense(5)).distillation_weight.numpy()) for name, make in METHODS.items()}
 
 
 class Stub:
@@ -55,10 +62,17 @@ class Stub:
 
     @staticmethod
     def key(sequence):
-        weights = [round(float(stage.distiller.distillation_weight.numpy()), 4) for stage in sequence.stages]
-        names = [stage.name for stage in sequence.stages]
-        reference = sequence.reference_weight if len(names) > 1 else 0.0
-        return (*names, *weights, reference), tuple(stage.epochs for stage in sequence.stages)
+        stages = []
+        for stage in sequence.stages:
+            names = stage.name.split(" + ")
+            distillers = getattr(stage.distiller, "distillers", [stage.distiller])
+            weights = [float(distiller.distillation_weight.numpy()) for distiller in distillers]
+            pairs = zip(names, weights, strict=True)
+            stages.append(
+                " + ".join(f"{weight / default_weights().get(name, 1.0):.3g} * {name}" for name, weight in pairs)
+            )
+        reference = sequence.reference_weight if len(stages) > 1 else 0.0
+        return (" > ".join(stages), reference), tuple(stage.epochs for stage in sequence.stages)
 
     @staticmethod
     def of_plan(key, epochs):
@@ -78,10 +92,40 @@ def stub(monkeypatch):
     return Stub(monkeypatch)
 
 
-def test_the_budget_of_the_docs():
-    assert rungs_of(30, 300, 3, min_epochs=3, plans=1000) == [Rung(33, 3), Rung(11, 10), Rung(3, 30)]
-    assert rungs_of(30, 300, 3, min_epochs=3, plans=8) == [Rung(8, 30)]
-    assert rungs_of(30, 30, 3, min_epochs=1, plans=8) == [Rung(1, 30)]
+def divisions(methods, weights, max_stages=3, max_joint=2, **divided):
+    """The rungs of the parts."""
+    limits = Limits(4, max_stages, max_joint, (0.0, 1.0, 3.0))
+    arguments = {"factor": 3, "min_epochs": 1, "seed": 0, **divided}
+    return [part.rungs for part in parts_of("abcdefghi"[:methods], (0.1, 1.0, 10.0)[:weights], limits, **arguments)]
+
+
+def test_the_budgets_of_the_docs():
+    single = [Rung(27, 1), Rung(9, 4), Rung(3, 12)]
+    assert divisions(9, 3, epochs=12, budget=288) == [single, [Rung(23, 4), Rung(7, 12)]]
+    assert divisions(9, 3, max_stages=1, epochs=12, budget=288) == [single, [Rung(6, 12)]]
+    assert divisions(9, 3, max_stages=1, max_joint=1, epochs=12, budget=288) == [[Rung(27, 4), Rung(9, 12)]]
+    assert divisions(9, 3, epochs=30, budget=600) == [
+        [Rung(27, 3), Rung(9, 10), Rung(3, 30)],
+        [Rung(35, 3), Rung(11, 10), Rung(3, 30)],
+    ]
+    assert divisions(9, 3, epochs=30, budget=120) == [[Rung(3, 10), Rung(1, 30)]] * 2
+
+
+def test_the_budget_of_both_parts_is_held():
+    for methods, weights, more, max_stages, max_joint in itertools.product((2, 5), (1, 3), (0, 7, 99), (1, 3), (1, 2)):
+        budget = 4 * 12 + more
+        parts = divisions(methods, weights, max_stages, max_joint, epochs=12, budget=budget)
+        assert len(parts) == (1 if max_stages == max_joint == 1 else 2)
+        assert total(itertools.chain(*parts)) <= budget
+        assert all(rungs[-1].epochs == 12 for rungs in parts)
+        for first, *_ in parts[1:]:
+            assert total(parts[0]) <= budget / 2
+            assert parts[0][0].plans > 1
+            assert first.epochs >= max_stages
+
+
+def test_one_method_cannot_be_composed():
+    assert divisions(1, 3, epochs=12, budget=12) == divisions(1, 3, 1, 1, epochs=12, budget=12) == [[Rung(1, 12)]]
 
 
 def test_a_budget_is_held_and_used():
@@ -107,46 +151,122 @@ def test_epochs_are_divided():
     assert [divided(epochs, 3) for epochs in (3, 10, 11)] == [[1, 1, 1], [4, 3, 3], [4, 4, 3]]
 
 
+TERMS = [Term("a", 0.1), Term("b", 1.0), Term("c", 10.0), Term("d", 1.0)]
+
+
 def test_the_plans_are_all_there_are():
-    weights, references = (0.1, 1.0), (0.0, 1.0, 3.0)
-    expected = set()
-    for stages in (1, 2, 3):
-        orders = [order for order in itertools.product("abc", repeat=stages) if "aa" not in "".join(order)]
+    references = (0.0, 1.0, 3.0)
+    stages = [chosen for size in (1, 2) for chosen in itertools.combinations(TERMS[:3], size)]
+    expected = {Plan((stage,)) for stage in stages if len(stage) == 2}
+    for number in (2, 3):
+        orders = itertools.product(stages, repeat=number)
         orders = [order for order in orders if all(a != b for a, b in itertools.pairwise(order))]
-        of_stages = itertools.product(orders, itertools.product(weights, repeat=stages), references)
-        expected |= {(order, chosen, reference if stages > 1 else 0.0) for order, chosen, reference in of_stages}
-    space = Space("abc", 3, weights, references)
-    drawn = [(plan.methods, plan.weights, plan.reference_weight) for plan in space.draw(10_000, seed=0)]
-    assert len(drawn) == space.size == len(expected) == 6 + 6 * 4 * 3 + 12 * 8 * 3
+        expected |= {Plan(order, reference) for order, reference in itertools.product(orders, references)}
+    space = Space(TERMS[:3], Limits(4, 3, 2, references))
+    drawn = space.draw(10_000, seed=0)
+    assert len(drawn) == space.size == len(expected) == 3 + 6 * 5 * 3 + 6 * 5 * 5 * 3
     assert set(drawn) == expected
 
 
 def test_plans_are_drawn_by_their_stages_and_a_seed():
-    space = Space("abcdefgh", 3, (0.1, 1.0), (0.0, 1.0))
+    space = Space(TERMS, Limits(4, 3, 2, (0.0, 1.0)))
     drawn = space.draw(12, seed=0)
-    assert collections.Counter(len(plan.methods) for plan in drawn) == {1: 4, 2: 4, 3: 4}
+    assert collections.Counter(len(plan.stages) for plan in drawn) == {1: 4, 2: 4, 3: 4}
+    assert collections.Counter(len(plan.stages) for plan in space.draw(23, seed=0)) == {1: 6, 2: 9, 3: 8}
     assert len(set(drawn)) == 12
     assert drawn == space.draw(12, seed=0) != space.draw(12, seed=1)
-    assert Space("a", 3, (1.0,), (0.0,)).size == 1
-    assert space.draw(3, seed=0)[1].text == " > ".join(space.draw(3, seed=0)[1].methods)
+    assert {len(plan.stages[0]) for plan in Space(TERMS, Limits(4, 1, 3, (0.0,))).draw(99, seed=0)} == {2, 3}
+    assert len(Space(TERMS, Limits(4, 99, 2, (0.0,))).draw(99, seed=0)[-1].stages) == 99
+
+
+def test_every_method_is_tried_with_one_weight_before_a_second_one():
+    singles = singles_of("abc", (0.1, 1.0), seed=0)
+    assert {plan.text for plan in singles} == {f"{weight} * {name}" for weight in ("0.1", "1") for name in "abc"}
+    assert len(singles) == 6
+    for part in (singles[:3], singles[3:]):
+        assert {plan.stages[0][0].method for plan in part} == set("abc")
+    assert singles == singles_of("abc", (0.1, 1.0), seed=0) != singles_of("abc", (0.1, 1.0), seed=1)
+
+
+def test_a_plan_is_read_as_it_is_written():
+    joint = (Term("Fit Net", 0.1 + 0.2), Term("KD", 1e20))
+    plan = Plan((joint, (Term("DKD", 10.0),), joint), 3.0)
+    assert plan.text == (
+        "0.30000000000000004 * Fit Net + 1e+20 * KD > 10 * DKD > 0.30000000000000004 * Fit Net + 1e+20 * KD"
+    )
+    assert Plan.read(plan.text, 3.0) == plan
 
 
 def test_the_halving_keeps_the_best(stub):
     search = search_of()
     results = search.fit(**DATA)
-    assert search.rungs == [Rung(9, 2), Rung(3, 6)]
-    by_epochs = collections.defaultdict(dict)
-    for key, epochs in stub.trained:
-        assert key not in by_epochs[sum(epochs)]
-        by_epochs[sum(epochs)][key] = stub.of_plan(key, epochs)
-    assert [len(by_epochs[rung.epochs]) for rung in search.rungs] == [rung.plans for rung in search.rungs]
-    first, last = (by_epochs[rung.epochs] for rung in search.rungs)
-    assert set(last) == set(sorted(first, key=first.get)[-search.rungs[1].plans :])
-    spent = sum(result["epochs"] for result in results)
-    assert spent == sum(sum(epochs) for _, epochs in stub.trained) <= 36
-    values = [result["val_accuracy"] for result in results]
-    expected = [*sorted(last.values(), reverse=True), *sorted(first.values(), reverse=True)]
-    np.testing.assert_allclose(values, expected)
+    assert search.rungs == [Rung(6, 2), Rung(2, 6), Rung(9, 2), Rung(3, 6)]
+    trained = iter(stub.trained)
+    rungs = [dict(itertools.islice(trained, rung.plans)) for rung in search.rungs]
+    assert list(trained) == []
+    for of_rung, rung in zip(rungs, search.rungs):
+        assert len(of_rung) == rung.plans
+        assert {sum(epochs) for epochs in of_rung.values()} == {rung.epochs}
+    for first, last in (rungs[:2], rungs[2:]):
+        ranked = sorted(first, key=lambda key: stub.of_plan(key, first[key]))
+        assert set(last) == set(ranked[-len(last) :])
+    assert sum(result["epochs"] for result in results) == sum(sum(epochs) for _, epochs in stub.trained) <= 60
+    expected = sorted(((sum(epochs), stub.of_plan(key, epochs)) for key, epochs in stub.trained), reverse=True)
+    np.testing.assert_allclose([(result["epochs"], result["val_accuracy"]) for result in results], expected)
+
+
+def kd(teacher, student):
+    return smskd.KDDistiller(teacher, student, distillation_weight=1.0)
+
+
+def test_plans_are_composed_of_the_best_methods(stub):
+    """Those of most epochs are the best, whatever the value of shorter trials, and each has its best weight."""
+    best = ["0.1 * c", "1 * c", "1 * a", "0.1 * a", "1 * e"]
+
+    def value(key, epochs):
+        place = best.index(key[0]) if key[0] in best else 9
+        shortest = sum(epochs) == 1
+        return (place if shortest and place < 9 else -place) - 10 * sum(epochs)
+
+    stub.value = value
+    search = search_of(dict.fromkeys("abcde", kd), reference_weights=(2.0,), epochs=4, budget=60, factor=2)
+    results = search.fit(**DATA)
+    assert search.rungs == [Rung(10, 1), Rung(5, 2), Rung(2, 4), Rung(8, 4)]
+    plans = {(result["plan"], result["reference_weight"]) for result in results}
+    composed = [plan for plan, _ in plans if " > " in plan or " + " in plan]
+    assert {term for plan in composed for term in plan.replace(" > ", " + ").split(" + ")} == {
+        best[0],
+        best[2],
+        best[4],
+    }
+    assert {plan for plan in composed if " > " not in plan} == {
+        "0.1 * c + 1 * a",
+        "0.1 * c + 1 * e",
+        "1 * a + 1 * e",
+    }
+    assert len(composed) == 8
+    assert all(weight == (2.0 if " > " in plan else 0.0) for plan, weight in plans)
+    assert {plan for plan, _ in plans} == {key[0] for key, _ in stub.trained}
+
+
+def test_single_methods_alone(stub):
+    search = search_of(max_stages=1, max_joint=1, budget=24)
+    results = search.fit(**DATA)
+    assert search.rungs == [Rung(6, 2), Rung(2, 6)]
+    assert {result["plan"] for result in results} == {
+        f"{weight} * {name}" for weight in ("0.1", "1") for name in METHODS
+    }
+    assert {result["reference_weight"] for result in results} == {0.0}
+
+
+def test_a_joint_stage_has_the_distillers_of_its_methods(stub):
+    stub.value = lambda key, epochs: float(" + " in key[0])
+    search = search_of(max_stages=1)
+    best = search.fit(**DATA)[0]
+    (stage,) = search.best_sequence().stages
+    assert isinstance(stage.distiller, smskd.JointDistiller)
+    assert stub.key(search.best_sequence())[0][0] == best["plan"]
+    assert best["plan"].count(" + ") == 1
 
 
 def test_what_is_lowest_is_best_for_a_loss(stub):
@@ -163,10 +283,7 @@ def test_the_best_sequence_is_that_of_the_best_trial(stub):
     sequence = search.best_sequence()
     expected = max((trial for trial in stub.trained if sum(trial[1]) == 6), key=lambda trial: stub.of_plan(*trial))
     assert stub.key(sequence) == expected
-    assert best["plan"] == " > ".join(stage.name for stage in sequence.stages)
-    default = {name: float(make(dense(16), dense(5)).distillation_weight.numpy()) for name, make in METHODS.items()}
-    for stage, weight in zip(sequence.stages, best["weights"]):
-        assert float(stage.distiller.distillation_weight.numpy()) == pytest.approx(weight * default[stage.name])
+    assert best["plan"] == expected[0][0]
     assert sequence.compiled
     assert best["reference_weight"] == (sequence.reference_weight if len(sequence.stages) > 1 else 0.0)
     assert sum(stage.epochs for stage in search.best_sequence(epochs=9).stages) == 9
@@ -186,41 +303,46 @@ def test_every_student_starts_from_the_same_weights(stub):
         np.testing.assert_array_equal(weight, expected)
 
 
-def test_a_search_goes_on(tmp_path, stub):
+@pytest.mark.parametrize("cut_off", [3, 6])
+def test_a_search_goes_on(tmp_path, stub, cut_off):
+    """Where it was, be it in the first part or in the second, whose plans are those of a search without a break."""
     calls = []
 
     def interrupted(key, epochs):
         calls.append(key)
-        if len(calls) == 3:
+        if len(calls) == cut_off:
             raise KeyboardInterrupt
         return stub.of_plan(key, epochs)
 
-    expected = search_of(budget=12).fit(**DATA)
+    search = search_of(budget=24)
+    assert search.rungs == [Rung(3, 2), Rung(1, 6), Rung(3, 2), Rung(1, 6)]
+    expected = search.fit(**DATA)
     whole, stub.trained = stub.trained, []
     stub.value = interrupted
     with pytest.raises(KeyboardInterrupt):
-        search_of(budget=12, directory=tmp_path).fit(**DATA)
-    assert stub.trained == whole[:3]
-    results = search_of(budget=12, directory=tmp_path).fit(**DATA)
-    assert stub.trained == [*whole[:3], *whole[2:]]
+        search_of(budget=24, directory=tmp_path).fit(**DATA)
+    assert stub.trained == whole[:cut_off]
+    results = search_of(budget=24, directory=tmp_path).fit(**DATA)
+    assert stub.trained == [*whole[:cut_off], *whole[cut_off - 1 :]]
     assert results == expected
     count = len(stub.trained)
-    again = search_of(budget=12, directory=tmp_path)
+    again = search_of(budget=24, directory=tmp_path)
     assert again.fit(**DATA) == expected
     assert len(stub.trained) == count
-    assert again.best_sequence().stages[-1].name == expected[0]["plan"].split(" > ")[-1]
-    for changed in ({"seed": 1}, {"teacher": dense(12)}, {"factory": lambda: dense(4)}, {"weights": (0.5,)}):
+    assert stub.key(again.best_sequence())[0] == (expected[0]["plan"], expected[0]["reference_weight"])
+    of_plans = ({"weights": (0.5,)}, {"reference_weights": (0.5,)}, {"max_joint": 1}, {"factor": 4})
+    for changed in ({"seed": 1}, {"teacher": dense(12)}, {"factory": lambda: dense(4)}, *of_plans):
         with pytest.raises(ValueError, match=r"`directory` .* holds another search: .*resume=False"):
-            search_of(budget=12, directory=tmp_path, **changed).fit(**DATA)
-    search_of(budget=12, directory=tmp_path).fit(**DATA, resume=False)
+            search_of(budget=24, directory=tmp_path, **changed).fit(**DATA)
+    search_of(budget=24, directory=tmp_path).fit(**DATA, resume=False)
     assert len(stub.trained) == count + len(whole)
 
 
 def test_a_trial_that_fails_is_worst(stub, tmp_path):
     def value(key, epochs):
-        if "FitNet" in key:
+        if "FitNet" in key[0]:
             raise FloatingPointError("the loss is not finite")
-        return math.nan if "RKD" in key else stub.of_plan(key, epochs)
+        return math.nan if "RKD" in key[0] else stub.of_plan(key, epochs)
 
     stub.value = value
     results = search_of(directory=tmp_path).fit(**DATA)
@@ -230,7 +352,7 @@ def test_a_trial_that_fails_is_worst(stub, tmp_path):
     assert all(math.isnan(result["val_accuracy"]) and result["epochs"] == 2 for result in failed)
     reasons = {result["failure"] for result in failed}
     assert reasons == {"the loss is not finite", "`val_accuracy` is nan"}
-    assert results[0]["plan"] == "KD"
+    assert {result["plan"] for result in results[:4]} == {"0.1 * KD", "1 * KD"}
     assert results[0]["failure"] is None
     count = len(stub.trained)
     assert str(search_of(directory=tmp_path).fit(**DATA)) == str(results)
@@ -251,9 +373,9 @@ def test_a_search_ends_if_all_trials_fail(stub):
 
 def test_a_loss_that_is_not_finite():
     methods = {"KD": smskd.KDDistiller, "bad": lambda t, s: smskd.KDDistiller(t, s, distillation_weight=3e38)}
-    search = search_of(methods, max_stages=1, weights=(1.0,), epochs=1, budget=2)
+    search = search_of(methods, max_stages=1, max_joint=1, weights=(1.0,), epochs=1, budget=2)
     good, bad = search.fit(**DATA)
-    assert (good["plan"], bad["plan"]) == ("KD", "bad")
+    assert (good["plan"], bad["plan"]) == ("1 * KD", "1 * bad")
     assert good["failure"] is None
     assert "not finite" in bad["failure"]
 
@@ -271,13 +393,13 @@ def test_the_best_plan_is_found():
     y = teacher.predict(x, verbose=0).argmax(axis=-1)
     methods = {"KD": smskd.KDDistiller, "against": lambda t, s: Against(t, s, label_weight=0.0)}
     search = search_of(
-        methods, teacher=teacher, weights=(1.0,), reference_weights=(0.0,), epochs=4, budget=16, factor=2
+        methods, teacher=teacher, weights=(1.0,), reference_weights=(0.0,), epochs=4, budget=36, factor=2
     )
     search.compile(keras.optimizers.Adam(0.02), label_loss(), metrics=["accuracy"])
     results = search.fit(x[:192], y[:192], batch_size=16, validation_data=(x[192:], y[192:]), verbose=0)
-    plans = {result["plan"] for result in results}
-    assert plans == {"KD", "against", "KD > against", "against > KD"}
-    assert results[0]["plan"] == "KD"
+    stages = ["1 * KD", "1 * against", "1 * KD + 1 * against"]
+    assert {result["plan"] for result in results} == {*stages, *map(" > ".join, itertools.permutations(stages, 2))}
+    assert results[0]["plan"] == "1 * KD"
     assert results[0]["val_accuracy"] > 0.6
     assert results[-1]["val_accuracy"] < 0.4
 
@@ -298,11 +420,12 @@ def fitnet_on(layer):
 def calls_of_search(samples):
     teacher, calls = with_counter()
     methods = {layer: fitnet_on(layer) for layer in ("first", "second")}
-    search = search_of(methods, teacher=teacher, max_stages=1, weights=(1.0,), epochs=1, budget=2, compiled=False)
+    search = search_of(methods, teacher=teacher, max_stages=1, weights=(1.0,), epochs=1, budget=4, compiled=False)
     search.compile("sgd", label_loss(), metrics=["accuracy"], run_eagerly=True)
     x, y = vectors(samples)
     results = search.fit(x, y, validation_data=(x, y), batch_size=16, cache=True, verbose=0)
-    assert {"first", "second"} == {result["plan"] for result in results}
+    plans = {frozenset(result["plan"].split(" + ")) for result in results}
+    assert plans == {frozenset({"1 * first"}), frozenset({"1 * second"}), frozenset({"1 * first", "1 * second"})}
     return len(calls)
 
 
@@ -352,17 +475,19 @@ def test_a_student_that_cannot_be_cloned(stub):
     methods = {"KD": smskd.KDDistiller, "DKD": smskd.DKDDistiller}
     search = search_of(methods, factory=lambda: WithoutConfig(3), reference_weights=(1.0,))
     search.fit(**DATA)
-    assert any(len(key) > 3 for key, _ in stub.trained)
+    assert any(" > " in key[0] for key, _ in stub.trained)
 
 
 def test_it_says_what_it_does(stub, capsys):
     search = search_of()
     search.fit(**{**DATA, "verbose": 1})
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0].startswith("Plans: ")
-    assert lines[0].endswith(" epochs of a budget of 36.")
+    assert lines[0] == (
+        "Plans: single methods, 6 for 2, then 2 for 6 epochs; composed of the best, 9 for 2, then 3 for 6 epochs; "
+        "60 epochs of a budget of 60."
+    )
     best = search.results()[0]
-    assert any(f"{best['plan']}, weights " in line and f"{best['val_accuracy']:.4f}" in line for line in lines)
+    assert any(f"{best['plan']}, reference_weight " in line and f"{best['val_accuracy']:.4f}" in line for line in lines)
     said = []
     search.summary(num_trials=2, print_fn=said.append)
     assert best["plan"] in said[1]
@@ -370,15 +495,20 @@ def test_it_says_what_it_does(stub, capsys):
 
 
 def test_its_table_in_a_notebook(in_a_notebook):
-    result = {"plan": "KD > SP", "weights": [1.0, 0.5], "reference_weight": 0.0, "epochs": 3, "failure": None}
+    result = {"plan": "1 * KD > 0.5 * SP", "reference_weight": 0.0, "epochs": 3, "failure": None}
     text = report.table([{**result, "val_loss": 0.25}], "val_loss")
-    assert "KD > SP" in text
+    assert "1 * KD > 0.5 * SP" in text
     assert "\x1b" not in text
+
+
+def of_other_input(teacher, student):
+    return smskd.KDDistiller(teacher, student, teacher_preprocessing=lambda x: 2 * x)
 
 
 TABLE = [
     ({"methods": []}, "`methods` must be a dict"),
-    ({"methods": {"a > b": smskd.KDDistiller}}, "names without '>'"),
+    *(({"methods": {f"a{sign}b": smskd.KDDistiller}}, "names without '>', '\\+' and '\\*'") for sign in ">+*"),
+    ({"methods": {"KD": smskd.KDDistiller, "other": of_other_input}}, "`methods` must fit .* unless `max_joint` is 1"),
     ({"methods": {"KD": 1}}, r"`methods\['KD'\]` must be a function"),
     ({"methods": {"KD": lambda t, s: None}}, r"`methods\['KD'\]` must return a distiller"),
     ({"methods": {"KD": lambda t, s: smskd.KDDistiller(t, dense(5))}}, "the student that it is called with"),
@@ -392,10 +522,12 @@ TABLE = [
     ({"reference_weights": (-1.0,)}, "`reference_weights` must be a finite number of at least 0"),
     ({"max_stages": 0}, "`max_stages` must be a whole number of at least 1"),
     ({"max_stages": 7}, "`max_stages` must be at most epochs=6"),
-    ({"epochs": 40}, "`epochs` must be at most budget=36"),
+    ({"max_joint": 0}, "`max_joint` must be a whole number of at least 1"),
+    ({"epochs": 61}, "`epochs` must be at most budget=60"),
+    ({"budget": 23}, "`budget` must be at least 4 times epochs=6"),
     ({"budget": 36.5}, "`budget` must be a whole number"),
     ({"factor": 1}, "`factor` must be a whole number of at least 2"),
-    ({"min_epochs": 1}, "`min_epochs` must be a whole number of at least 2"),
+    ({"min_epochs": 0}, "`min_epochs` must be a whole number of at least 1"),
     ({"min_epochs": 7}, "`min_epochs` must be at most epochs=6"),
     ({"objective": "loss"}, "`objective` must be a log of the validation data"),
     ({"objective": "val_unheard_of"}, "val_unheard_of"),

@@ -28,8 +28,8 @@ def check_methods(methods: Any) -> dict[str, Any]:
             f"Received: methods={methods!r}"
         )
     for name, method in methods.items():
-        if not isinstance(name, str) or not name or ">" in name:
-            raise ValueError(f"`methods` must have names without '>'. Received: {name!r}")
+        if not isinstance(name, str) or not name or set(name) & set(">+*"):
+            raise ValueError(f"`methods` must have names without '>', '+' and '*'. Received: {name!r}")
         if not callable(method):
             raise TypeError(
                 f"`methods[{name!r}]` must be a function `(teacher, student) -> distiller`, so that every trial has a "

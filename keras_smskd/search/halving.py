@@ -1,7 +1,9 @@
 """Successive halving, as an oracle of KerasTuner."""
 
+import dataclasses
+import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Container, Sequence
 from typing import Any
 
 import keras_tuner
@@ -11,74 +13,89 @@ from keras_smskd.search.plans import Plan
 from keras_smskd.search.rungs import Rung
 
 
-class SuccessiveHalving(keras_tuner.Oracle):
-    """Tries plans rung by rung, in each the best of the one before; its state is its trials.
+@dataclasses.dataclass(frozen=True)
+class Part:
+    """One successive halving.
 
-    Args:
-        objective: What the plans are compared by.
-        plans: The plans of the first rung.
+    Attributes:
+        name: What is tried in it.
+        plans: The plans of the first rung, for those of the parts before, best first.
         rungs: How many plans each rung trains, and for how many epochs.
     """
 
-    def __init__(self, objective: Any, plans: Sequence[Plan], rungs: Sequence[Rung]) -> None:
-        count = sum(rung.plans for rung in rungs)
-        super().__init__(objective=objective, max_trials=count)
-        self.plans = plans
-        self.rungs = rungs
+    name: str
+    plans: Callable[[list[Plan]], Sequence[Plan]]
+    rungs: Sequence[Rung]
+
+
+class SuccessiveHalving(keras_tuner.Oracle):
+    """Tries the plans of each part rung by rung, in each the best of the one before; its state is its trials.
+
+    Args:
+        objective: What the plans are compared by.
+        parts: The parts, each begun when the one before has ended.
+    """
+
+    def __init__(self, objective: Any, parts: Sequence[Part]) -> None:
+        self.parts = parts
+        self.rungs = [rung for part in parts for rung in part.rungs]
+        begins = itertools.accumulate((len(part.rungs) for part in parts[:-1]), initial=0)
+        self._begins = dict(zip(begins, parts, strict=True))
+        super().__init__(objective=objective, max_trials=sum(rung.plans for rung in self.rungs))
         self.verbose = 0
 
     def populate_space(self, trial_id: str) -> dict[str, Any]:
-        number = max((trial.hyperparameters.values["rung"] for trial in self.trials.values()), default=0)
-        waiting = self._plans_of(number)[len(self._begun(number)) :]
+        begun = [_rung(trial) for trial in self.trials.values()]
+        number = max(begun, default=0)
+        waiting = self.plans_of(number)[begun.count(number) :]
         if not waiting and self.ongoing_trials:
             return {"status": TrialStatus.IDLE}
-        if not waiting:
+        while not waiting and number + 1 < len(self.rungs):
             number += 1
-            waiting = self._plans_of(number)
+            waiting = self.plans_of(number)
         if not waiting:
             return {"status": TrialStatus.STOPPED}
         return {"status": TrialStatus.RUNNING, "values": self._values(waiting[0], number)}
 
     def plan_of(self, trial: Trial) -> Plan:
         """The plan that a trial tries."""
-        return self.plans[trial.hyperparameters.values["number"]]
+        values = trial.hyperparameters.values
+        return Plan.read(values["plan"], values["reference_weight"])
+
+    def plans_of(self, number: int) -> Sequence[Plan]:
+        """The plans of a rung. One that failed goes no further."""
+        if number in self._begins:
+            return self._begins[number].plans(self._succeeded(range(number)))
+        return self._succeeded([number - 1])[: self.rungs[number].plans]
 
     def get_best_trials(self, num_trials: int | None = 1) -> list[Trial]:
         """The trials that have ended, best first: those of more epochs before those of fewer, failed ones last."""
-        numbers = range(len(self.rungs) - 1, -1, -1)
-        trials = [trial for number in numbers for trial in self._ranked(number)]
-        return sorted(trials, key=failed)[:num_trials]
+        return self._ranked(range(len(self.rungs)))[:num_trials]
 
-    def _values(self, index: int, number: int) -> dict[str, Any]:
-        plan = self.plans[index]
-        return {
-            "plan": plan.text,
-            "weights": plan.text_of_weights,
-            "reference_weight": plan.reference_weight,
-            "epochs": self.rungs[number].epochs,
-            "rung": number,
-            "number": index,
-        }
+    def _values(self, plan: Plan, number: int) -> dict[str, Any]:
+        epochs = self.rungs[number].epochs
+        return {"plan": plan.text, "reference_weight": plan.reference_weight, "epochs": epochs, "rung": number}
 
-    def _plans_of(self, number: int) -> list[int]:
-        """The plans of a rung, by their place in all of them. A plan that failed goes no further."""
-        if number == 0:
-            return list(range(len(self.plans)))
-        if number == len(self.rungs):
-            return []
-        survivors = [trial for trial in self._ranked(number - 1) if not failed(trial)]
-        return [trial.hyperparameters.values["number"] for trial in survivors[: self.rungs[number].plans]]
+    def _succeeded(self, numbers: Container[int]) -> list[Plan]:
+        """The plans that succeeded in some rungs, best first."""
+        return [self.plan_of(trial) for trial in self._ranked(numbers) if not failed(trial)]
 
-    def _begun(self, number: int) -> list[Trial]:
+    def _ranked(self, numbers: Container[int]) -> list[Trial]:
+        """The trials of some rungs that have ended, best first."""
         trials = (self.trials[trial_id] for trial_id in sorted(self.trials))
-        return [trial for trial in trials if trial.hyperparameters.values["rung"] == number]
+        ended = [trial for trial in trials if _rung(trial) in numbers and trial.status == TrialStatus.COMPLETED]
+        return sorted(ended, key=self._place)
 
-    def _ranked(self, number: int) -> list[Trial]:
-        """The trials of a rung that have ended, best first."""
-        ended = [trial for trial in self._begun(number) if trial.status == TrialStatus.COMPLETED]
-        return sorted(ended, key=lambda trial: trial.score, reverse=self.objective.direction == "max")
+    def _place(self, trial: Trial) -> tuple[bool, int, float]:
+        """What trials are sorted by."""
+        score = -trial.score if self.objective.direction == "max" else trial.score
+        return failed(trial), -trial.hyperparameters.values["epochs"], score
 
 
 def failed(trial: Trial) -> bool:
     """Whether a trial that has ended came to nothing: the value of its objective is the worst there is."""
     return not math.isfinite(trial.score)
+
+
+def _rung(trial: Trial) -> int:
+    return int(trial.hyperparameters.values["rung"])

@@ -1,5 +1,6 @@
 """PlanSearch: which methods, in which order, with which weights."""
 
+import dataclasses
 import functools
 import pathlib
 from collections.abc import Callable, Mapping, Sequence
@@ -16,47 +17,52 @@ from keras_smskd.reference import Weighting
 from keras_smskd.search import arguments, report
 from keras_smskd.search.directory import check_same_search, describe_in, taken
 from keras_smskd.search.halving import SuccessiveHalving
-from keras_smskd.search.plans import Plan, Space
+from keras_smskd.search.parts import parts_of
+from keras_smskd.search.plans import Plan
 from keras_smskd.search.report import Result
-from keras_smskd.search.rungs import rungs_of
 from keras_smskd.search.searched import Searched
 from keras_smskd.search.sequences import Method, Sequences
+from keras_smskd.search.space import Limits
 from keras_smskd.search.trials import Trials
 
 
 class PlanSearch(Searched):
     """Searches for the methods, their order and their weights that make the best student of a budget of epochs.
 
-    Plans are drawn at random, as many of one stage as of two, and so on, and compared by successive halving, with
+    The first part of the search tries single methods, with all `weights`. The second part tries plans composed of the
+    best `factor + 1` of them, each with its best weight: jointly in a stage, one after another, or both; they are drawn
+    at random, as many of one stage as of two, and so on. Each part compares its plans by successive halving, with
     KerasTuner: all are trained for few epochs, the best 1/`factor` of them for `factor` times as many, and so on up to
     `epochs`. Every trial trains a new student from the same weights with the same seed, its epochs divided among its
-    stages; what counts is the value of its last epoch on validation data.
+    stages; what counts is the value of its last epoch on validation data. The result is the best of both parts.
 
     The budget is divided so that most plans are tried, and that the epochs of all trials add up to no more than
-    `budget`; `rungs` says how. With a factor of 3, 30 epochs and a budget of 300, 33 plans are trained for 3 epochs, 11
-    of them for 10, and 3 of those for 30. A trial whose loss is not finite counts as worst.
+    `budget`: the first part has at most half of it, the second what is left. `rungs` says how. With 9 methods, 3
+    weights, a factor of 3, 12 epochs and a budget of 288, 27 single methods are trained for 1 epoch, 9 of them for 4,
+    and 3 of those for 12; then 23 composed plans for 4 epochs, and 7 of them for 12. A trial whose loss is not finite
+    counts as worst.
 
     Args:
         teacher: The teacher, or a list of teachers. It is never changed.
         student_factory: Makes a new, built student each time that it is called.
-        methods: Dict of names and functions `(teacher, student) -> distiller`, such as `{"KD": KDDistiller}`. Several
-            methods in one stage are a function that returns a `JointDistiller`.
-        max_stages: The largest number of stages of a plan. No method follows itself.
+        methods: Dict of names and functions `(teacher, student) -> distiller`, such as `{"KD": KDDistiller}`. Names
+            have no `>`, `+` and `*`, of which plans are written.
+        max_stages: The largest number of stages of a plan. No stage follows itself.
+        max_joint: The largest number of methods in one stage, which a `JointDistiller` trains; with
+            `max_stages=1, max_joint=1` single methods have the whole budget.
         weights: Factors to try of the `distillation_weight` that a method's distiller has, each above 0.
         reference_weights: Weights to try of the reference loss, each at least 0.
         reference_temperature: As in `SequentialDistiller`.
         weighting: As in `SequentialDistiller`.
         epochs: Epochs of the longest trials, all stages together, at least `max_stages`.
-        budget: The most that the epochs of all trials may add up to, at least `epochs`.
+        budget: The most that the epochs of all trials may add up to: at least `epochs`, and 4 times as many if there
+            is a second part.
         factor: One in so many plans goes on, with so many times the epochs; at least 2.
-        min_epochs: The fewest epochs of a trial, from `max_stages` to `epochs`. Default: `max_stages`.
+        min_epochs: The fewest epochs of a trial, at most `epochs`. Those of the second part have at least `max_stages`.
         objective: Log of validation data to compare by, such as `"val_accuracy"`, or a `keras_tuner.Objective`.
         seed: Of the plans, the students and the training.
         directory: Where the trials are kept: the same search, started again, trains none of them twice. Default: no
             trial outlives the process.
-
-    Attributes:
-        rungs: How many plans are trained for how many epochs, in order.
 
     Raises:
         ImportError: At import, if KerasTuner is not installed.
@@ -71,12 +77,12 @@ class PlanSearch(Searched):
     ...     return keras.Sequential([keras.Input((4,)), layers.Dense(width, name="hidden"), layers.Dense(3)])
     >>> fitnet = lambda teacher, student: FitNetDistiller(teacher, student, layers={"hidden": "hidden"})
     >>> methods = {"KD": KDDistiller, "FitNet": fitnet}
-    >>> search = PlanSearch(model(16), lambda: model(5), methods, max_stages=2, epochs=2, budget=4)
+    >>> search = PlanSearch(model(16), lambda: model(5), methods, max_stages=2, epochs=2, budget=10)
     >>> search.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True), metrics=["accuracy"])
     >>> x, y = np.ones((8, 4)), np.zeros(8)
     >>> results = search.fit(x, y, validation_data=(x, y), verbose=0)
-    >>> [result["epochs"] for result in results]
-    [2, 2]
+    >>> search.rungs
+    [Rung(plans=2, epochs=2), Rung(plans=3, epochs=2)]
     >>> sequence = search.best_sequence()
 
     Source: Jamieson and Talwalkar, "Non-stochastic Best Arm Identification and Hyperparameter Optimization",
@@ -90,6 +96,7 @@ class PlanSearch(Searched):
         methods: Mapping[str, Method],
         *,
         max_stages: int = 3,
+        max_joint: int = 2,
         weights: Sequence[float] = (0.1, 1.0),
         reference_weights: Sequence[float] = (0.0, 1.0, 3.0),
         reference_temperature: float = 4.0,
@@ -97,7 +104,7 @@ class PlanSearch(Searched):
         epochs: int,
         budget: int,
         factor: int = 3,
-        min_epochs: int | None = None,
+        min_epochs: int = 1,
         objective: Any = "val_accuracy",
         seed: int = 0,
         directory: Any = None,
@@ -108,17 +115,16 @@ class PlanSearch(Searched):
         checks.check_count("budget", budget)
         arguments.check_most("epochs", epochs, budget, "budget")
         arguments.check_most("max_stages", max_stages, epochs, "epochs")
-        min_epochs = max_stages if min_epochs is None else min_epochs
-        arguments.check_most("min_epochs", min_epochs, epochs, "epochs", smallest=max_stages)
+        checks.check_count("max_joint", max_joint)
+        arguments.check_most("min_epochs", min_epochs, epochs, "epochs")
         checks.check_count("factor", factor, smallest=2)
         checks.check_count("seed", seed, smallest=0)
         self.budget = budget
         self.directory = None if directory is None else checks.check_directory("directory", directory)
-        space = Space(list(methods), max_stages, weights, reference_weights)
-        self.rungs = rungs_of(epochs, budget, factor, min_epochs=min_epochs, plans=space.size)
-        plans = space.draw(self.rungs[0].plans, seed)
-        objective = arguments.check_objective(objective)
-        self._new_oracle = functools.partial(SuccessiveHalving, objective, plans, self.rungs)
+        self._limits = Limits(factor + 1, max_stages, max_joint, reference_weights)
+        divided = {"epochs": epochs, "budget": budget, "factor": factor, "min_epochs": min_epochs, "seed": seed}
+        parts = parts_of(list(methods), weights, self._limits, **divided)
+        self._new_oracle = functools.partial(SuccessiveHalving, arguments.check_objective(objective), parts)
         self._oracle = self._new_oracle()
         self._compiled = False
         self._seed = seed
@@ -128,6 +134,7 @@ class PlanSearch(Searched):
             methods,
             seed=seed,
             reference_weight=max(reference_weights),
+            joint=max_joint > 1,
             reference_temperature=reference_temperature,
             weighting=weighting,
         )
@@ -202,7 +209,7 @@ class PlanSearch(Searched):
         trials = Trials(self._oracle, directory, self._train, self._say if verbose else lambda trial: None, resume)
         describe_in(directory, described)
         if verbose:
-            print(report.division(self.rungs, self.budget))
+            print(report.division(self._oracle.parts, self.budget))
         trials.run(**data)
         best, *others = self.results()
         if best["failure"]:
@@ -223,9 +230,8 @@ class PlanSearch(Searched):
         return {
             "objective": self.objective,
             "rungs": [[rung.plans, rung.epochs] for rung in self.rungs],
-            "plans": [
-                f"{plan.text} ({plan.text_of_weights}; {plan.reference_weight:g})" for plan in self._oracle.plans
-            ],
+            "plans": [plan.text for plan in self._oracle.plans_of(0)],
+            "composed": dataclasses.asdict(self._limits),
             "initial_weights": fingerprint([self._sequences.first]),
             **description(self._sequences.whole, data, data["callbacks"], self._seed),
         }

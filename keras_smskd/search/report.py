@@ -7,8 +7,8 @@ from typing import Any
 
 from keras_tuner.engine.trial import Trial
 
-from keras_smskd.search.halving import SuccessiveHalving, failed
-from keras_smskd.search.rungs import Rung, total
+from keras_smskd.search.halving import Part, SuccessiveHalving, failed
+from keras_smskd.search.rungs import total
 
 Result = dict[str, Any]
 
@@ -18,7 +18,6 @@ def result_of(trial: Trial, oracle: SuccessiveHalving) -> Result:
     plan = oracle.plan_of(trial)
     return {
         "plan": plan.text,
-        "weights": list(plan.weights),
         "reference_weight": plan.reference_weight,
         "epochs": trial.hyperparameters.values["epochs"],
         oracle.objective.name: math.nan if failed(trial) else float(trial.score),
@@ -28,16 +27,19 @@ def result_of(trial: Trial, oracle: SuccessiveHalving) -> Result:
 
 def line(result: Result, objective: str) -> str:
     """A trial in a line."""
-    weights = ", ".join(f"{weight:g}" for weight in result["weights"])
     value = f"{objective} {result[objective]:.4f}" if result["failure"] is None else result["failure"]
-    plan = f"{result['plan']}, weights {weights}, reference_weight {result['reference_weight']:g}"
-    return f"{plan}, {result['epochs']} epochs: {value}"
+    return f"{result['plan']}, reference_weight {result['reference_weight']:g}, {result['epochs']} epochs: {value}"
 
 
-def division(rungs: Sequence[Rung], budget: int) -> str:
+def division(parts: Sequence[Part], budget: int) -> str:
     """How the budget is divided, in a line."""
-    parts = ", then ".join(f"{rung.plans} for {rung.epochs} epochs" for rung in rungs)
-    return f"Plans: {parts}; {total(rungs)} epochs of a budget of {budget}."
+    spent = sum(total(part.rungs) for part in parts)
+    return f"Plans: {'; '.join(map(_division_of, parts))}; {spent} epochs of a budget of {budget}."
+
+
+def _division_of(part: Part) -> str:
+    rungs = ", then ".join(f"{rung.plans} for {rung.epochs}" for rung in part.rungs)
+    return f"{part.name}, {rungs} epochs"
 
 
 def table(results: Sequence[Result], objective: str) -> str:
@@ -45,11 +47,10 @@ def table(results: Sequence[Result], objective: str) -> str:
     from rich.console import Console  # noqa: PLC0415, only needed to print
     from rich.table import Table  # noqa: PLC0415
 
-    grid = Table("Plan", "Weights", "Reference weight", "Epochs", objective)
+    grid = Table("Plan", "Reference weight", "Epochs", objective)
     for result in results:
-        weights = ", ".join(f"{weight:g}" for weight in result["weights"])
         value = f"{result[objective]:.4f}" if result["failure"] is None else "failed"
-        grid.add_row(result["plan"], weights, f"{result['reference_weight']:g}", str(result["epochs"]), value)
+        grid.add_row(result["plan"], f"{result['reference_weight']:g}", str(result["epochs"]), value)
     text = io.StringIO()
     Console(file=text, width=120, force_terminal=False, force_jupyter=False).print(grid)
     return text.getvalue()

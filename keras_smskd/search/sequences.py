@@ -1,15 +1,15 @@
 """The sequences that a search trains: of any plan, always from the same student."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import keras
 
 from keras_smskd.base.repeatable import seed_all
 from keras_smskd.checks import check_optimizer
-from keras_smskd.distillers import Distiller
+from keras_smskd.distillers import Distiller, JointDistiller
 from keras_smskd.reference import freeze_copy
-from keras_smskd.search.plans import Plan
+from keras_smskd.search.plans import Plan, Term, Terms
 from keras_smskd.search.rungs import divided
 from keras_smskd.sequential_distiller import SequentialDistiller
 from keras_smskd.stage import Stage
@@ -26,6 +26,7 @@ class Sequences:
         methods: What makes the distiller of a method, by name.
         seed: Of the students, and of what the methods train besides them.
         reference_weight: The largest one that is tried.
+        joint: Whether a stage may have several methods.
         **options: Further arguments of `SequentialDistiller`.
 
     Attributes:
@@ -40,6 +41,7 @@ class Sequences:
         *,
         seed: int,
         reference_weight: float,
+        joint: bool,
         **options: Any,
     ) -> None:
         self.teacher = teacher
@@ -53,9 +55,11 @@ class Sequences:
             options["student_factory"] = student_factory
         self._options = options
         self._optimizer: Any = None
-        self._all = Plan(tuple(methods), (1.0,) * len(methods), reference_weight)
+        self._all = Plan(tuple((Term(method, 1.0),) for method in methods), reference_weight)
         self._layers: list[str] = []
         self.whole = self._sequence(self.first, self._all, epochs=len(methods))
+        if joint:
+            _jointly([stage.distiller for stage in self.whole.stages])
         self._layers = layers_of(self.whole)
         self.student()
 
@@ -95,17 +99,22 @@ class Sequences:
         return sequence
 
     def _sequence(self, student: keras.Model, plan: Plan, epochs: int) -> SequentialDistiller:
-        of_stages = zip(plan.methods, plan.weights, divided(epochs, len(plan.methods)), strict=True)
+        of_stages = zip(plan.stages, divided(epochs, len(plan.stages)), strict=True)
         stages = [self._stage(student, *of_stage) for of_stage in of_stages]
         for stage in stages:
             stage.distiller.also_cached = self._layers
         return SequentialDistiller(stages, reference_weight=plan.reference_weight, **self._options)
 
-    def _stage(self, student: keras.Model, method: str, weight: float, epochs: int) -> Stage:
-        distiller = self._distiller(student, method)
-        distiller.distillation_weight = float(distiller.distillation_weight.numpy()) * weight
+    def _stage(self, student: keras.Model, terms: Terms, epochs: int) -> Stage:
+        distillers = [self._weighted(student, term) for term in terms]
+        distiller = distillers[0] if len(distillers) == 1 else _jointly(distillers)
         optimizer = check_optimizer(self._optimizer(epochs)) if callable(self._optimizer) else None
-        return Stage(distiller, epochs, optimizer=optimizer, name=method)
+        return Stage(distiller, epochs, optimizer=optimizer, name=" + ".join(term.method for term in terms))
+
+    def _weighted(self, student: keras.Model, term: Term) -> Distiller:
+        distiller = self._distiller(student, term.method)
+        distiller.distillation_weight = float(distiller.distillation_weight.numpy()) * term.factor
+        return distiller
 
     def _distiller(self, student: keras.Model, method: str) -> Distiller:
         seed_all(self.seed, 1)
@@ -123,6 +132,13 @@ class Sequences:
 def layers_of(sequence: SequentialDistiller) -> list[str]:
     """The layers of the teacher that a sequence reads."""
     return sorted({path for stage in sequence.stages for path, _ in stage.distiller.matched_layers})
+
+
+def _jointly(distillers: Sequence[Distiller]) -> JointDistiller:
+    try:
+        return JointDistiller(distillers)
+    except ValueError as error:
+        raise ValueError(f"`methods` must fit into one stage, unless `max_joint` is 1: {error}") from error
 
 
 def _can_be_cloned(student: keras.Model) -> bool:

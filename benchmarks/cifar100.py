@@ -39,9 +39,9 @@ def teacher_file(name: str, protocol: Protocol) -> pathlib.Path:
     return RESULTS / "teachers" / f"{name}_{protocol.teacher}.npz"
 
 
-def results_of(name: str) -> pathlib.Path:
+def results_of(name: str, results: pathlib.Path = RESULTS) -> pathlib.Path:
     """Where the runs of a protocol are kept that are made by this backend on this GPU, or on none."""
-    return RESULTS / name / re.sub(r"[^\w.-]+", "_", place())
+    return results / name / re.sub(r"[^\w.-]+", "_", place())
 
 
 class Worker:

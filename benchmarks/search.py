@@ -18,7 +18,7 @@ from typing import Any
 import keras
 
 import keras_smskd as smskd
-from benchmarks.cifar100 import RESULTS, teacher_file
+from benchmarks.cifar100 import RESULTS, results_of, teacher_file
 from benchmarks.data import cifar100
 from benchmarks.study.lists import FACTORS
 from benchmarks.study.methods import METHODS
@@ -91,13 +91,14 @@ def find(
     search.summary()
     trials = search.results()
     winner = run_of(trials[0])
+    directory = results_of("desk", results)
     runs = {seed: dataclasses.replace(winner, seed=seed) for seed in seeds}
     found = {
         "budget": budget,
         "rungs": [dataclasses.asdict(rung) for rung in search.rungs],
         "spent": sum(trial["epochs"] for trial in trials),
         "winner": winner.label,
-        "test": {seed: tested(run, protocol, split, teacher, work, results / "desk") for seed, run in runs.items()},
+        "test": {seed: tested(run, protocol, split, teacher, work, directory) for seed, run in runs.items()},
         "trials": trials,
         "protocol": dataclasses.asdict(protocol),
         "versions": {"keras_smskd": smskd.__version__, **versions()},

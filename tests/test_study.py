@@ -141,7 +141,7 @@ def test_a_search_trains_its_winner(tmp_path):
     protocol = dataclasses.replace(SMALL, epochs=3)
     search.find(2, 12, [0, 1], protocol, split, build("resnet8", 16), tmp_path / "work", tmp_path)
     found = json.loads((tmp_path / "search" / "desk_max_stages=2.json").read_text())
-    winners = [json.loads(file.read_text()) for file in (tmp_path / "desk").glob("*.json")]
+    winners = [json.loads(file.read_text()) for file in (tmp_path / "desk").rglob("*.json")]
     assert found["spent"] == 12
     assert {Run(**winner["run"]).label for winner in winners} == {found["winner"]}
     assert found["test"] == {str(winner["run"]["seed"]): winner["test"]["last epoch"] for winner in winners}

@@ -18,6 +18,7 @@ EXTRAS = {
     "jax": ["jax>=0.4.28", "keras>=3.10"],  # Older releases of Keras do not run on newer ones of JAX.
     "torch": ["torch>=2.1"],
     "cv": ["keras-cv>=0.9"],
+    "hub": ["keras-hub>=0.18"],  # Brings TensorFlow, for its tokenizers.
     "tensorboard": TENSORBOARD,
     "figures": FIGURES,
     "export": EXPORT,
@@ -36,6 +37,7 @@ EXTRAS = {
         "import-linter>=2",
         "pylint>=3.2",
         "onnxruntime>=1.19",
+        "pydot>=3",
         *NOTEBOOKS,
         *EXPORT,
         *SEARCH,

@@ -9,6 +9,7 @@ from keras import ops
 
 from keras_smskd.arrays import are_arrays
 from keras_smskd.checks import check_positive, check_weighting
+from keras_smskd.copies import take_over
 from keras_smskd.features import LOGITS, FeatureExtractor, example_inputs
 from keras_smskd.ops import dense_labels, softened_divergence
 
@@ -139,7 +140,8 @@ class Reference:
 
     def update(self) -> None:
         """Takes over the weights that the student has now."""
-        self.model.set_weights(self.student.get_weights())
+        take_over(self.model, self.student)
+        self.model.trainable = False
 
 
 def freeze_copy(student: keras.Model, factory: Callable[[], keras.Model] | None = None) -> keras.Model:
@@ -158,7 +160,7 @@ def freeze_copy(student: keras.Model, factory: Callable[[], keras.Model] | None 
             raise ValueError("the factory must return a new model, with weights of its own")
         x = example_inputs(student)
         copy(x, training=False)  # Builds the copy of a subclassed student.
-        copy.set_weights(student.get_weights())
+        take_over(copy, student)
         expected, received = (ops.convert_to_numpy(model(x, training=False)) for model in (student, copy))
     except Exception as error:
         why = " ".join(str(error).split())[:200]

@@ -8,10 +8,12 @@ import keras
 
 from keras_smskd.backup import Checkpoint, Run, variables
 from keras_smskd.cache.digests import fingerprint
+from keras_smskd.copies import enable_lora, lora_of
 from keras_smskd.stage import Stage
 from keras_smskd.staged import Staged
 
 CHECKPOINT, TEACHERS = "run.npz", "teacher"
+FACTS = ("include_teacher", TEACHERS, "seed", "stage", "records")
 KEPT = ("reference_weight", "reference_temperature", "weighting", "student_factory")
 _handed: ContextVar[list[keras.Model] | None] = ContextVar("teachers handed to a sequence that is loaded", default=None)
 
@@ -79,18 +81,21 @@ class SavedRun(Staged):
         teachers = list(self._teachers()) if self._include_teacher else None
         arguments = {name: getattr(self, name) for name in ("name", *KEPT)}
         config = keras.saving.serialize_keras_object({**arguments, "student": self.student, "teachers": teachers})
+        config["lora"] = lora_of(self.student)
         return {**config, "stages": [stage.get_config() for stage in self.stages]}
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Any:
         stages = config["stages"]
-        rest = {name: value for name, value in config.items() if name != "stages"}
+        rest = {name: value for name, value in config.items() if name not in ("stages", "lora")}
         arguments = keras.saving.deserialize_keras_object(rest)
         models = {"student": arguments.pop("student"), "teachers": arguments.pop("teachers") or _handed.get()}
         if models["teachers"] is None:
             raise ValueError(
                 "The run was saved without its teacher. Give it: `SequentialDistiller.load(filepath, teacher=teacher)`."
             )
+        if "lora" in config:
+            enable_lora(models["student"], config["lora"])
         return cls(**{**arguments, "stages": [Stage.from_config(stage, models) for stage in stages]})
 
     def get_compile_config(self) -> dict[str, Any]:
@@ -113,6 +118,7 @@ class SavedRun(Staged):
         """Reads how far the run is."""
         teachers = self._teachers()
         checkpoint = Checkpoint.read(pathlib.Path(inner_path) / CHECKPOINT)
+        _check_is_known(checkpoint.facts)
         if checkpoint.facts["include_teacher"]:
             variables.restore(variables.of_teachers(teachers), checkpoint.arrays, TEACHERS)
         elif fingerprint(teachers) != checkpoint.facts[TEACHERS]:
@@ -126,6 +132,17 @@ class SavedRun(Staged):
         """The end of the last epoch of a run that was interrupted, otherwise all as it is now."""
         run = self._run or Run(self)
         return self._moment or run.last or run.checkpoint()
+
+
+def _check_is_known(facts: dict[str, Any]) -> None:
+    """Raises for the run of another version of this package, which tells less."""
+    missing = [name for name in FACTS if name not in facts]
+    if missing:
+        raise ValueError(
+            "`filepath` must hold a run that this version of keras_smskd can go on with. Received: a run of another "
+            f"version, without {missing}. Load it with the version that saved it, and keep its student by "
+            "`student.save`."
+        )
 
 
 def _check_has_name(name: str, function: Any) -> None:

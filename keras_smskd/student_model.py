@@ -4,6 +4,8 @@ from typing import Any
 
 import keras
 
+from keras_smskd.features import layer_paths
+
 Tensor = Any
 
 
@@ -17,7 +19,7 @@ class StudentModel(keras.Model):
 
     def __init__(self, student: keras.Model, name: str | None = None) -> None:
         # Teacher and student cast the inputs themselves, each to its own precision.
-        super().__init__(name=name, dtype=student.dtype_policy, autocast=False)
+        super().__init__(name=name, dtype=policy_of(student), autocast=False)
         self._student = student
         self.built = True
 
@@ -67,3 +69,12 @@ class StudentModel(keras.Model):
                 f"{error} What exports need is installed with the extras `export` or, on JAX, `export-jax`: "
                 "`pip install 'keras_smskd[export]'`."
             ) from error
+
+
+def policy_of(student: keras.Model) -> Any:
+    """The precision in which a student trains: in half precision Keras scales the loss, if the model says so.
+
+    A model that was cloned, loaded or made of such layers does not say it: its layers do.
+    """
+    policies = [layer.dtype_policy for layer in layer_paths(student).values()]
+    return next((policy for policy in policies if policy.name == "mixed_float16"), student.dtype_policy)

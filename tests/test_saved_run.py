@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import keras_smskd as smskd
+from keras_smskd import saved_run
 from tests.models import UNTRACED, assert_same_weights, convolutional, images, label_loss, weights_of
 
 X, Y = images(24)
@@ -220,6 +221,17 @@ def test_a_spoiled_file_is_refused(tmp_path):
     content = (tmp_path / "run.keras").read_bytes()
     (tmp_path / "run.keras").write_bytes(content[: len(content) // 2])
     with pytest.raises((ValueError, OSError, zipfile.BadZipFile)):
+        keras.saving.load_model(tmp_path / "run.keras")
+
+
+def test_a_run_of_another_version_is_refused(tmp_path, monkeypatch):
+    write = saved_run.Checkpoint.write_to
+    lean = lambda checkpoint, file: write(saved_run.Checkpoint({"seed": 0, "stage": 0}, checkpoint.arrays), file)  # noqa: E731
+    monkeypatch.setattr(saved_run.Checkpoint, "write_to", lean)
+    sequence().save(tmp_path / "run.keras")
+    with pytest.raises(
+        ValueError, match=r"`filepath`.*a run of another version, without \['include_teacher', 'teacher', 'rec"
+    ):
         keras.saving.load_model(tmp_path / "run.keras")
 
 

@@ -25,7 +25,7 @@ class TermGradients(TrainsSome):
     """
 
     def __init__(self, distiller: Any) -> None:
-        super().__init__(dtype=distiller.student.dtype_policy, autocast=False)
+        super().__init__(dtype=distiller.dtype_policy, autocast=False)
         self.distiller = distiller
         self.terms = distiller.separate_terms
         self.selected = self.add_weight(

@@ -21,3 +21,9 @@ class TrainsSome(keras.Model):
     def non_trainable_weights(self) -> list[Any]:
         trained = {id(weight) for weight in self.trainable_weights}
         return [weight for weight in self.weights if id(weight) not in trained]
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """PyTorch's, which Keras calls before a step; it misses what layers got after they were built, such as LoRA."""
+        super().zero_grad(set_to_none)
+        for variable in self.trainable_variables:
+            variable.value.grad = None

@@ -7,6 +7,7 @@ import numpy as np
 
 from keras_smskd.base.distiller import Distiller, Model
 from keras_smskd.checks import check_count
+from keras_smskd.copies import take_over
 from keras_smskd.features import Features, find_layer, input_specs
 from keras_smskd.ops import channels_of, match_sizes, mean_square, spatial_axes
 from keras_smskd.projectors import Shape, normalized
@@ -129,14 +130,12 @@ def reuse_classifier(teacher: keras.Model, student: keras.Model, layers: LayerPa
     for model, path, role in ((teacher, of_teacher, "teacher"), (student, of_student, "student")):
         _check_map(model, path, role)
     backbone = keras.models.clone_model(student)
-    backbone.set_weights(student.get_weights())
+    take_over(backbone, student)
     shape = teacher.get_layer(of_teacher).output.shape[1:]
     pooled = _pooled(backbone.get_layer(of_student).output, shape)
     projected = simkd_projector(pooled.shape[1:], channels_of(shape), factor)(pooled)
     classifier = _classifier(teacher, of_teacher, projected.shape[1:])
-    reused = keras.Model(input_specs(backbone), classifier(projected, training=False), name=student.name)
-    reused.dtype_policy = student.dtype_policy  # A float16 student needs its loss scaled.
-    return reused
+    return keras.Model(input_specs(backbone), classifier(projected, training=False), name=student.name)
 
 
 def _check_map(model: keras.Model, path: str, role: str) -> None:
@@ -166,7 +165,7 @@ def _classifier(teacher: keras.Model, path: str, shape: Shape) -> keras.Model:
     try:
         behind = keras.Model(copy.get_layer(path).output, copy.outputs[0], name=CLASSIFIER)
         classifier = keras.models.clone_model(behind, input_tensors=keras.Input(shape))
-        classifier.set_weights(behind.get_weights())
+        take_over(classifier, behind)
     except (ValueError, KeyError) as error:
         raise ValueError(
             f"`layers` must name a layer through which alone the teacher '{teacher.name}' comes to its logits, and "

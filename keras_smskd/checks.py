@@ -60,6 +60,13 @@ def check_count(name: str, value: int, smallest: int = 1) -> int:
     return int(value)
 
 
+def check_boolean(name: str, value: bool) -> bool:
+    """Returns `value` if it is True or False."""
+    if not isinstance(value, bool):
+        raise TypeError(f"`{name}` must be True or False. Received: {name}={value!r} (of type {type(value)})")
+    return value
+
+
 def check_one_or_two(name: str, value: int) -> int:
     """Returns `value` if it is 1 or 2."""
     if isinstance(value, bool) or value not in (1, 2):

@@ -10,6 +10,7 @@ from keras_smskd.cache import Cache, as_cache
 from keras_smskd.callbacks.across_stages import AcrossStages
 from keras_smskd.checks import check_count
 from keras_smskd.history import SequentialHistory, StageRecord
+from keras_smskd.replicas import replicas
 from keras_smskd.saved_run import SavedRun
 
 
@@ -113,7 +114,9 @@ class SequentialDistiller(SavedRun):
             ValueError: As `Distiller.fit` does, if `epochs` is out of range, without `compile` before, or if
                 `backup_dir` holds another run.
             RuntimeError: If another process uses `backup_dir`.
+            NotImplementedError: Under `tf.distribute.MultiWorkerMirroredStrategy`.
         """
+        replicas().check_fit(self)
         if not self.compiled:
             raise ValueError("You must call `compile()` before calling `fit()`.")
         if "initial_epoch" in kwargs:

@@ -64,6 +64,7 @@ class Staged(StudentModel):
         metrics: Any = None,
         *,
         on_nonfinite: str = "raise",
+        gather: bool = False,
         **kwargs: Any,
     ) -> None:
         """Configures all stages, as `keras.Model.compile` does.
@@ -77,6 +78,8 @@ class Staged(StudentModel):
             metrics: List of metrics, computed from the student's logits.
             on_nonfinite: `"raise"` or `"skip_batch"`: what a loss does that is NaN or infinite, as in
                 `Distiller.compile`.
+            gather: Whether replicas that each see a part of the batch bring their parts together for the distillation
+                loss, as in `Distiller.compile`.
             **kwargs: Further arguments of `keras.Model.compile`.
 
         Raises:
@@ -84,7 +87,7 @@ class Staged(StudentModel):
         """
         # Not a dict: Keras would track the metrics in it as metrics of the sequence.
         arguments = {"loss": loss, "loss_weights": loss_weights, "metrics": metrics, **kwargs}
-        arguments["on_nonfinite"] = on_nonfinite
+        arguments |= {"on_nonfinite": on_nonfinite, "gather": gather}
         self._compile_arguments: Callable[[], dict[str, Any]] = functools.partial(dict, **arguments)
         self._default_optimizer = optimizer
         for index in range(len(self.stages)):

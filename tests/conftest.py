@@ -15,7 +15,7 @@ if "JAX_COMPILATION_CACHE_DIR" not in os.environ:  # Not in a worker of this pro
 
 from tests import parity  # noqa: E402
 
-collect_ignore = ["scripts"]
+collect_ignore = ["devices/scripts"]  # Each is a process of its own.
 
 
 @pytest.fixture

@@ -1,8 +1,5 @@
 """The faults of `keras.distillation` (Keras 3.15), each with a test that ours does not have it."""
 
-import pathlib
-import subprocess
-import sys
 import zipfile
 
 import keras
@@ -141,12 +138,3 @@ def test_a_model_cannot_be_swapped_for_one_that_does_not_train(role):
     distiller = smskd.KDDistiller(dense(8), dense(3))
     with pytest.raises(AttributeError, match=f"The `{role}` of a distiller cannot be replaced"):
         setattr(distiller, role, dense(3))
-
-
-def test_two_replicas_train_as_one_device():
-    if keras.backend.backend() != "tensorflow":
-        return
-    script = pathlib.Path(__file__).parent / "scripts" / "mirrored.py"
-    done = subprocess.run([sys.executable, script], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr[-3000:]
-    assert "weights differ by at most" in done.stdout

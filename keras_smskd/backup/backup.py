@@ -4,16 +4,16 @@ from typing import Any
 
 import numpy as np
 
-from keras_smskd.backup import files
 from keras_smskd.backup.best import check_best, described, is_best
 from keras_smskd.backup.checkpoint import Checkpoint
 from keras_smskd.backup.description import differences
 from keras_smskd.backup.memory import Memory
 from keras_smskd.backup.plain import Arrays
 from keras_smskd.backup.run import Run
-from keras_smskd.backup.run_directory import RunDirectory
+from keras_smskd.backup.run_directory import ReadDirectory, RunDirectory
 from keras_smskd.backup.stage_run import StageRun
 from keras_smskd.history import StageRecord
+from keras_smskd.replicas import replicas
 
 
 class Backup(Run):
@@ -30,31 +30,47 @@ class Backup(Run):
 
     def __init__(self, directory: Any, description: dict[str, Any], best: str | None, verbose: Any, **run: Any) -> None:
         super().__init__(**run)
-        self.directory = RunDirectory(directory, self.sequence.student)
+        kind = RunDirectory if replicas().is_first else ReadDirectory
+        self.directory = kind(directory, self.sequence.student)
         self.description = description
         self.best = best
         self.verbose = verbose
 
     def __enter__(self) -> "Backup":
-        self._lock = files.lock(self.directory.path, "backup_dir", "run")
+        self.directory.lock()
         try:
             checkpoint = Checkpoint.last_in(self.directory.checkpoints) if self.resume else None
             if checkpoint is not None:
                 self._check(checkpoint)
                 self.go_on(checkpoint)
                 self._say(checkpoint)
-            else:
+            self._agree()
+            if checkpoint is None:
                 self.directory.clear()
-            self.seed = int(np.random.randint(2**31)) if self.seed is None else self.seed
             if not self.is_over:
                 self.directory.write_config({**self.description, "seed": self.seed})
         except BaseException:
-            self._lock.release()
+            self.directory.release()
             raise
         return self
 
     def __exit__(self, *error: Any) -> None:
-        self._lock.release()
+        self.directory.release()
+
+    def _agree(self) -> None:
+        """Waits until all processes have read where the run is, and gives them one seed."""
+        done = replicas().numbers(self._epochs_done())
+        if len(set(done)) > 1:
+            raise ValueError(
+                "`backup_dir` must be one directory that all processes share. Received: "
+                f"{str(self.directory.path)!r}, in which they find {', '.join(map(str, done))} epochs"
+            )
+        seed = int(np.random.randint(2**31)) if self.seed is None else self.seed
+        self.seed = replicas().numbers(seed)[0]
+
+    def _epochs_done(self) -> int:
+        begun = self.last.facts.get("begun", {"epoch": []})["epoch"] if self.last else []
+        return sum(len(record.epoch) for record in self.records) + len(begun)
 
     def _check(self, checkpoint: Checkpoint) -> None:
         different = differences(checkpoint.facts["description"], self.description)
@@ -67,13 +83,12 @@ class Backup(Run):
     def _say(self, checkpoint: Checkpoint) -> None:
         if self.verbose:
             facts = checkpoint.facts
-            done = sum(len(record["epoch"]) for record in [*facts["records"], facts.get("begun", {"epoch": []})])
             of_next = f" and batch {facts['batch']} of the next one" if facts.get("batch") else ""
             run = f"run in {str(self.directory.path)!r}"
             if self.is_over:
-                print(f"The {run} is over, after {done} epochs: nothing is left to train.")
+                print(f"The {run} is over, after {self._epochs_done()} epochs: nothing is left to train.")
             else:
-                print(f"Going on after epoch {done}{of_next} of the {run}.")
+                print(f"Going on after epoch {self._epochs_done()}{of_next} of the {run}.")
 
     def end_epoch(self, record: StageRecord) -> None:
         if self.best is None:
@@ -99,7 +114,7 @@ class Backup(Run):
         """Keeps a checkpoint in the directory too."""
         super().keep(checkpoint)
         checkpoint.facts["description"] = self.description
-        checkpoint.write(self.directory.checkpoints)
+        self.directory.write_checkpoint(checkpoint)
         begun = [StageRecord(**checkpoint.facts["begun"])] if "begun" in checkpoint.facts else []
         self.directory.write_history([*self.records, *begun])
 

@@ -11,7 +11,7 @@ from typing import Any
 import keras
 
 from keras_smskd.backup import files
-from keras_smskd.backup.checkpoint import all_in
+from keras_smskd.backup.checkpoint import Checkpoint, all_in
 from keras_smskd.history import StageRecord
 
 WHOLE, WEIGHTS = "student.keras", "student.weights.h5"
@@ -31,6 +31,14 @@ class RunDirectory:
         self.student = student
         self.student_file = WHOLE if _can_be_serialised(student) else WEIGHTS
 
+    def lock(self) -> None:
+        """Takes the directory for this process; see `files.lock`."""
+        self._lock = files.lock(self.path, "backup_dir", "run")
+
+    def release(self) -> None:
+        """Lets go of it."""
+        self._lock.release()
+
     def clear(self) -> None:
         """Removes what another run has left, its checkpoints last: without them nothing is known to be of a run."""
         checkpoints = all_in(self.checkpoints)
@@ -41,6 +49,10 @@ class RunDirectory:
         of_run = [self.path / name for name in (WHOLE, WEIGHTS, "student.json", "history.csv")]
         for file in [*of_run, *checkpoints]:
             file.unlink(missing_ok=True)
+
+    def write_checkpoint(self, checkpoint: Checkpoint) -> None:
+        """Writes all of the run at one moment."""
+        checkpoint.write(self.checkpoints)
 
     def write_config(self, description: dict[str, Any]) -> None:
         """Writes `config.json`: all that it takes to repeat the run, but for code and data."""
@@ -73,6 +85,34 @@ class RunDirectory:
         files.write(directory / self.student_file, save)
         described = {"file": self.student_file, **described}
         files.write_text(directory / name, json.dumps(described, indent=1) + "\n")
+
+
+class ReadDirectory(RunDirectory):
+    """The directory of a run that several processes train: the first of them writes, the others read."""
+
+    def lock(self) -> None:
+        """Leaves the directory to the first process."""
+
+    def release(self) -> None:
+        """Has nothing to let go of."""
+
+    def clear(self) -> None:
+        """Leaves what is there."""
+
+    def write_checkpoint(self, checkpoint: Checkpoint) -> None:
+        """Writes nothing."""
+
+    def write_config(self, description: dict[str, Any]) -> None:
+        """Writes nothing."""
+
+    def write_history(self, records: Sequence[StageRecord]) -> None:
+        """Writes nothing."""
+
+    def write_stage(self, index: int, record: StageRecord) -> None:
+        """Writes nothing."""
+
+    def write_student(self, described: dict[str, Any]) -> None:
+        """Writes nothing."""
 
 
 def _can_be_serialised(model: keras.Model) -> bool:

@@ -43,7 +43,10 @@ def of_metrics(distiller: Any) -> list[Any]:
 
 def values(variables: Sequence[Any], prefix: str) -> Arrays:
     """Copies of the values of variables."""
-    return {f"{prefix}/{index}": np.array(in_numpy(variable.value)) for index, variable in enumerate(variables)}
+    return {
+        f"{prefix}/{index}": np.array(in_numpy(keras.ops.convert_to_tensor(variable)))
+        for index, variable in enumerate(variables)
+    }
 
 
 def restore(variables: Sequence[Any], arrays: Arrays, prefix: str) -> None:

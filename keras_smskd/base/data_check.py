@@ -38,14 +38,14 @@ class DataCheck(keras.callbacks.Callback):
         if not hasattr(y, "shape"):
             return
         checks.check_label_array(y, self.distiller.classes)
-        self._check_batch_size(min(y.shape[0], batch_size or y.shape[0]))
+        self._check_batch_size(min(y.shape[0], batch_size or y.shape[0]) * self.distiller.parts)
 
     def step(self, y: Tensor, batch_size: Tensor) -> None:
         """Counts one batch, inside the compiled step."""
         if y is not None:
             checks.check_labels(y, self.distiller.classes)
             self.invalid_labels.assign_add(checks.count_invalid_labels(y, self.distiller.classes))
-        usable = batch_size >= self.distiller.smallest_batch
+        usable = batch_size * self.distiller.parts >= self.distiller.smallest_batch
         self.usable_batches.assign_add(ops.cast(usable, "float32"))
 
     def on_train_begin(self, logs: Any = None) -> None:

@@ -15,10 +15,12 @@ from keras_smskd.base.finite import ON_NONFINITE, FiniteCheck, NonFiniteError
 from keras_smskd.base.fit_checks import check_arguments, check_data, check_finite
 from keras_smskd.base.kept_variables import KeptVariables
 from keras_smskd.base.repeatable import repeatable
+from keras_smskd.base.replicated import SameSteps
 from keras_smskd.base.rest_of_epoch import fit_rest
 from keras_smskd.base.skipping import skipping
 from keras_smskd.features import Features
 from keras_smskd.losses import as_loss, check_compile, check_labels_of_loss
+from keras_smskd.replicas import replicas
 
 Tensor = Any
 Model: TypeAlias = keras.Model | None
@@ -126,6 +128,7 @@ class Distiller(KeptArguments, Caching):
         metrics: Any = None,
         *,
         on_nonfinite: str = "raise",
+        gather: bool = False,
         **kwargs: Any,
     ) -> None:
         """Configures the training, as `keras.Model.compile` does.
@@ -138,14 +141,18 @@ class Distiller(KeptArguments, Caching):
             on_nonfinite: What a loss does that is NaN or infinite: `"raise"` ends `fit` with a `FloatingPointError` and
                 gives the student the weights of the last whole epoch back; `"skip_batch"` leaves the batch out, as if
                 it had not been there, at the price of a copy of all variables a step, and counts it in the logs.
+            gather: Whether replicas that each see a part of the batch bring their parts together for the distillation
+                loss: for methods that compare the samples of a batch. On JAX, and on one device, they do anyway.
             **kwargs: Further arguments of `keras.Model.compile`.
 
         Raises:
+            TypeError: If `gather` is no boolean.
             ValueError: If `loss` expects probabilities, or is missing although `label_weight` is not 0, or
                 `loss_weights` is given.
         """
         check_compile(loss, loss_weights, label_weight=float(self.label_weight.numpy()))
         self.on_nonfinite = checks.check_choice("on_nonfinite", on_nonfinite, ON_NONFINITE)
+        self.gather = checks.check_boolean("gather", gather)
         self._freeze()
         super().compile(optimizer=checks.check_optimizer(optimizer), loss=loss, metrics=metrics, **kwargs)
         self._label_loss = None if loss is None else as_loss(loss)
@@ -190,7 +197,9 @@ class Distiller(KeptArguments, Caching):
                 too small for the method: before the first step for arrays, at the end of the first epoch for a source
                 that must be iterated; if an argument is out of range.
             FloatingPointError: If the loss is not finite; see `compile`.
+            NotImplementedError: Under `tf.distribute.MultiWorkerMirroredStrategy`.
         """
+        replicas().check_fit(self)
         checks.check_count("epochs", epochs)
         check_arguments({"x": x, "y": y, "batch_size": batch_size, "seed": seed, **kwargs}, self.classes)
         if not self.data_is_checked:
@@ -198,11 +207,11 @@ class Distiller(KeptArguments, Caching):
             self._check_finite(x)
         self._data_check.array(y, batch_size or 32)
         check, kept = FiniteCheck(self), KeptVariables()
-        callbacks = in_front(callbacks, EpochCounter(self), self._data_check, check, kept)
+        callbacks = in_front(callbacks, SameSteps(), EpochCounter(self), self._data_check, check, kept)
         arguments = {"epochs": epochs, "verbose": verbose, "callbacks": callbacks, **kwargs}
         arguments.update(x=self._with_index(x), y=y, batch_size=batch_size)
         try:
-            with self._with_knowledge(cache, arguments) as known, kept:
+            with self.trained_together(), self._with_knowledge(cache, arguments) as known, kept:
                 arguments = known if seed is None else repeatable(known, seed)
                 if self.first_batch:
                     return fit_rest(super().fit, self, arguments, self.first_batch)

@@ -11,6 +11,7 @@ from keras import ops
 from keras_smskd.base.trains_some import TrainsSome
 from keras_smskd.base.weighted_terms import DISTILLATION_TERM
 from keras_smskd.features import precision
+from keras_smskd.replicas import replicas
 
 Tensor = Any
 
@@ -87,8 +88,12 @@ class GradientKeeper(keras.optimizers.Optimizer):
         self.gradients = [self.add_variable(variable.shape, dtype=precision()) for variable in variables]
 
     def apply(self, grads: Sequence[Any], trainable_variables: Any = None) -> None:
-        for kept, gradient in zip(self.gradients, grads, strict=True):
-            kept.assign(ops.zeros_like(kept) if gradient is None else ops.convert_to_tensor(gradient, kept.dtype))
+        grads = [
+            ops.zeros_like(kept) if gradient is None else ops.convert_to_tensor(gradient, kept.dtype)
+            for kept, gradient in zip(self.gradients, grads, strict=True)
+        ]
+        for kept, gradient in zip(self.gradients, replicas().whole(grads), strict=True):
+            kept.assign(gradient)
 
 
 @contextmanager

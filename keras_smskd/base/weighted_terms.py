@@ -8,15 +8,17 @@ import keras
 from keras import ops
 
 from keras_smskd import checks
-from keras_smskd.base.batch import INDEX, INPUTS, Batch
+from keras_smskd.base.batch import Batch, GatheredBatch
 from keras_smskd.base.outputs import REFERENCE, known_of
-from keras_smskd.base.tapped_model import KNOWN, TappedModel
+from keras_smskd.base.replicated import Replicated
+from keras_smskd.base.tapped_model import KNOWN
 from keras_smskd.base.teachers import TEACHERS
 from keras_smskd.base.weight import Weight, scalar
 from keras_smskd.features import LOGITS, Features, precision
 from keras_smskd.losses import MeanLoss, check_labels_of_loss
 from keras_smskd.metrics import Count, Histogram
 from keras_smskd.reference import Reference, reference_loss, true_class_probability
+from keras_smskd.replicas import replicas
 
 Tensor = Any
 
@@ -26,7 +28,7 @@ TERMS = (LABEL_TERM, DISTILLATION_TERM, *REFERENCE_TERMS)
 SKIPPED = "skipped_batches"
 
 
-class WeightedTerms(TappedModel):
+class WeightedTerms(Replicated):
     """The terms of a distiller's loss, their weights and their metrics; `Distiller` says what they are."""
 
     label_weight = Weight()
@@ -110,7 +112,7 @@ class WeightedTerms(TappedModel):
         self._data_check.step(y, batch_size)
         share_of_replica = self._mean.of(ops.ones((), precision()), batch_size)
         loss = self._regularization() * share_of_replica
-        for term, weight, value in self.weighted_terms(x, y, y_pred, sample_weight):
+        for term, weight, value in self.weighted_terms(x, y, y_pred, sample_weight, gather=self.gather):
             loss += weight * value
             self._terms[term].update_state(value / share_of_replica, batch_size)
         return loss
@@ -128,7 +130,13 @@ class WeightedTerms(TappedModel):
         return {DISTILLATION_TERM: self.distillation_loss(teacher, student, y)}
 
     def weighted_terms(
-        self, x: Any, y: Tensor, y_pred: Any, sample_weight: Tensor = None, separate: bool = False
+        self,
+        x: Any,
+        y: Tensor,
+        y_pred: Any,
+        sample_weight: Tensor = None,
+        separate: bool = False,
+        gather: bool = False,
     ) -> Iterator[tuple[str, Tensor, Tensor]]:
         """Yields name, weight and mean of every term of the loss, in a training step.
 
@@ -138,19 +146,21 @@ class WeightedTerms(TappedModel):
             y_pred: What the model returns for it in the mode of training.
             sample_weight: Weight of each sample.
             separate: Whether the `separate_losses` are terms of their own.
+            gather: Whether the distillation loss is that of the whole batch, of which each replica has a part.
         """
         known, student = y_pred[KNOWN], {path: feature for path, feature in y_pred.items() if path != KNOWN}
-        mean = functools.partial(self._mean.of, batch_size=ops.shape(student[LOGITS])[0], sample_weight=sample_weight)
         if self._label_loss is not None:
             label_loss = self._label_loss(y, student[LOGITS], sample_weight)
             yield LABEL_TERM, self.label_weight, ops.cast(label_loss, precision())
-        batch = self._batch(x)
-        for term, values in self._distillation_terms(batch, known[TEACHERS], student, y, separate):
+        parts: Any = self._batch(x), known[TEACHERS], student, y, sample_weight
+        batch, teachers, compared, labels, weights = _gathered(*parts) if gather else parts
+        mean = functools.partial(self._mean.of, batch_size=ops.shape(compared[LOGITS])[0], sample_weight=weights)
+        for term, values in self._distillation_terms(batch, teachers, compared, labels, separate):
             yield term, self.distillation_weight * self.warmup(), mean(values)
         if self._reference is not None:
             of_teachers = self._teachers.logits(known[TEACHERS], y)
             values = self._reference_loss(self._reference, known[REFERENCE], y, of_teachers, student)
-            yield REFERENCE_TERM, self.reference_weight, mean(values)
+            yield REFERENCE_TERM, self.reference_weight, self._mean.of(values, None, sample_weight)
 
     def objective(self, batch: Batch, teachers: Sequence[Features], student: Features, y: Tensor) -> Tensor:
         """The distillation loss towards all teachers, without weight: `(batch,)` or a scalar."""
@@ -160,9 +170,7 @@ class WeightedTerms(TappedModel):
         self, batch: Batch, teachers: Sequence[Features], student: Features, y: Tensor, separate: bool
     ) -> Iterator[tuple[str, Tensor]]:
         """Yields name and values of the distillation loss, or of its summands, averaged over the teachers."""
-        shared = {INPUTS: batch.inputs, INDEX: batch.index}
-        student = {**student, **shared}
-        teachers = [{**teacher, **shared} for teacher in teachers]
+        student, teachers = batch.joined(student), [batch.joined(teacher) for teacher in teachers]
         if separate:
             towards = [self.separate_losses(teacher, student, y) for teacher in teachers]
         else:
@@ -203,3 +211,9 @@ class WeightedTerms(TappedModel):
         hidden |= {LABEL_TERM} if self._label_loss is None else set()
         hidden |= {SKIPPED} if self.on_nonfinite == "raise" or self._mode == "test" else set()
         return {name: result for name, result in super().get_metrics_result().items() if name not in hidden}
+
+
+def _gathered(batch: Batch, *parts: Any) -> tuple[Any, ...]:
+    """A batch, and what belongs to it, of all replicas."""
+    index, *whole = replicas().gathered((batch.index, *parts))
+    return GatheredBatch(functools.cache(lambda: replicas().gathered(batch.inputs)), index), *whole

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from keras_smskd.checks import check_installed
+from keras_smskd.replicas import replicas
 
 
 def require(callback: str) -> None:
@@ -15,7 +16,7 @@ def require(callback: str) -> None:
 
 
 class EventFile:
-    """One event file in `directory`, opened at the first write."""
+    """One event file in `directory`, opened at the first write; of several processes the first one has it."""
 
     def __init__(self, directory: str) -> None:
         self.directory = directory
@@ -23,6 +24,8 @@ class EventFile:
 
     def write(self, summary: Any, step: int = 0) -> None:
         """Appends a summary."""
+        if not replicas().is_first:
+            return
         from tensorboard.compat.proto.event_pb2 import Event  # noqa: PLC0415
         from tensorboard.summary.writer.event_file_writer import EventFileWriter  # noqa: PLC0415
 

@@ -49,6 +49,7 @@ ONCE = {
     "unknown optimizer": (compiles(label_loss(), "sdg"), ValueError, "`optimizer` must be .*optimizer='sdg'"),
     "no optimizer": (compiles(label_loss(), None), TypeError, "`optimizer` must be .*optimizer=None"),
     "learning rate as optimizer": (compiles(label_loss(), 0.1), TypeError, "`optimizer` must be .*optimizer=0.1"),
+    "number of replicas to gather": (compiles(label_loss(), gather=2), TypeError, "`gather` must be True.*gather=2"),
     "list of optimizers": (compiles(label_loss(), ["sgd", "sgd"]), TypeError, "`optimizer` must be .*stage"),
 }
 

@@ -1,0 +1,35 @@
+"""A process that trains on virtual processors, by `DataParallel` or `ModelParallel`, alone or with others."""
+
+import keras
+
+from tests.devices import world
+
+
+def model_parallel(devices):
+    """Halves of the first weights on two devices; the others have the other half of the batch."""
+    mesh = keras.distribution.DeviceMesh((len(devices) // 2, 2), ("batch", "model"), devices)
+    layout = keras.distribution.LayoutMap(mesh)
+    layout[".*hidden/kernel"] = keras.distribution.TensorLayout((None, "model"), mesh)
+    return keras.distribution.ModelParallel(layout_map=layout, batch_dim_name="batch")
+
+
+def data_parallel(devices):
+    return keras.distribution.DataParallel(devices=devices, auto_shard_dataset=False)
+
+
+def main(kind, count, rank, addresses, cases):
+    part = world.part_of(rank, len(addresses))
+    if len(addresses) > 1:
+        keras.distribution.initialize(",".join(addresses), len(addresses), rank)
+    expected = world.one_device(cases)
+    distribution = {"data": data_parallel, "model": model_parallel}[kind](keras.distribution.list_devices()[:count])
+    with distribution.scope():
+        if kind == "model":
+            kernel = world.models()[1].get_layer("hidden").kernel.value
+            assert {shard.data.shape for shard in kernel.addressable_shards} == {(6, 3)}
+        received = world.several_devices(cases, part=part)
+    if rank == 0:
+        world.report(expected, received)
+
+
+world.run(main)

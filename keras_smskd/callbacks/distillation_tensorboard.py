@@ -24,10 +24,11 @@ class DistillationTensorBoard(EpochHistograms):
     loss and its terms, the metrics, the three weights, `learning_rate`, the number of the `stage`, and in stages with a
     reference the histograms `tcp` (true class probability) and `sample_reference_weight`; in the run `validation`, the
     loss and the metrics of validation data. A custom-scalars layout puts the terms into one chart; hparams describe
-    the run; the text `stages` is its plan.
+    the run, one trial with the metrics of both; the text `stages` is its plan.
 
     Args:
-        log_dir: Directory of the logs, one for each run.
+        log_dir: Directory of the logs, one for each run. The HParams page compares runs whose directories stand below
+            that given to `tensorboard --logdir`.
         hparams: Dict of further hyperparameters to describe the run by: numbers, strings and booleans.
 
     Raises:
@@ -92,7 +93,10 @@ class DistillationTensorBoard(EpochHistograms):
         train.write(event_files.layout(CHARTS))
         train.write(event_files.text("stages", _markdown(plan)))
         stages = {f"stage_{i + 1}_{name}": value for i, stage in enumerate(plan) for name, value in stage.items()}
-        train.write(event_files.hparams({**stages, **self.hparams}))
+        name = os.path.basename(os.path.abspath(self.log_dir))
+        top = event_files.EventFile(self.log_dir)  # Above both runs, whose metrics are then those of one trial.
+        top.write(event_files.hparams({**stages, **self.hparams}, name))
+        top.close()
 
     def _close(self) -> None:
         for file in self._files.values():

@@ -1,5 +1,6 @@
 """Event files of TensorBoard, written with the `tensorboard` package alone."""
 
+import hashlib
 import os
 import time
 from typing import Any
@@ -81,11 +82,12 @@ def image(tag: str, png: bytes) -> Any:
     return summary
 
 
-def hparams(values: dict[str, Any]) -> Any:
-    """The hyperparameters of a run."""
+def hparams(values: dict[str, Any], name: str) -> Any:
+    """The hyperparameters of a run; runs of the same name and the same values are one trial."""
     from tensorboard.plugins.hparams.summary_v2 import hparams_pb  # noqa: PLC0415
 
-    return hparams_pb(values)
+    digest = hashlib.sha256(repr(sorted(values.items())).encode()).hexdigest()
+    return hparams_pb(values, trial_id=f"{name} {digest[:6]}")
 
 
 def layout(charts: dict[str, list[str]]) -> Any:

@@ -8,6 +8,8 @@ import numpy as np
 
 from keras_smskd.checks import check_installed
 
+DARK = 0.7  # Changes from which on the colour of a cell is too dark for black text.
+
 
 def require() -> None:
     """Raises unless the `matplotlib` package is installed."""
@@ -35,7 +37,9 @@ def heat_map(matrix: np.ndarray, changes: np.ndarray, stages: Sequence[str]) -> 
     axes.set_yticks(range(rows), names[:rows])
     axes.set(xlabel="objective of stage", ylabel="after stage")
     for row, column in np.ndindex(matrix.shape):
-        axes.text(column, row, _cell(matrix[row, column], changes[row, column]), ha="center", va="center")
+        change = changes[row, column]
+        color = "white" if abs(change) > DARK else "black"
+        axes.text(column, row, _cell(matrix[row, column], change), ha="center", va="center", color=color)
     figure.colorbar(image, extend="both", format=PercentFormatter(1.0), label="change since the end of its stage")
     return figure
 

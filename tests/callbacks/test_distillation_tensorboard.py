@@ -30,8 +30,12 @@ def numbers(summaries, tag):
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory):
-    directory = tmp_path_factory.mktemp("logs")
+def directory(tmp_path_factory):
+    return tmp_path_factory.mktemp("logs")
+
+
+@pytest.fixture(scope="module")
+def run(directory):
     x, y = vectors(32)
     teacher, student = dense(8), dense(3)
     stages = [
@@ -85,28 +89,52 @@ def test_histograms_hold_every_training_sample(run, name):
         assert make_ndarray(value.tensor)[:, 2].sum() == 32
 
 
-def test_layout_hparams_and_plan(run):
+def test_layout_and_plan(run):
     from tensorboard.plugins.custom_scalar import layout_pb2
-    from tensorboard.plugins.hparams import plugin_data_pb2
     from tensorboard.util.tensor_util import make_ndarray
 
     _, train, _ = run
     [(_, layout)] = train["custom_scalars__config__"]
     charts = layout_pb2.Layout.FromString(make_ndarray(layout.tensor).item()).category[0].chart
     assert "^reference_loss$" in charts[0].multiline.tag
-    [(_, info)] = train["_hparams_/session_start_info"]
-    data = plugin_data_pb2.HParamsPluginData.FromString(info.metadata.plugin_data.content)
-    hparams = data.session_start_info.hparams
+    [(_, plan)] = train["stages"]
+    text = make_ndarray(plan.tensor).ravel()[0].decode()
+    assert "|method|FitNet|KD|" in text
+    assert "|distillation_weight|100|0.9|" in text
+
+
+def trial_of(directory):
+    """What the HParams page reads: a trial has the metrics of the runs in and below the directory of this event."""
+    from tensorboard.plugins.hparams import plugin_data_pb2
+
+    [(_, info)] = events_of(directory)["_hparams_/session_start_info"]
+    return plugin_data_pb2.HParamsPluginData.FromString(info.metadata.plugin_data.content).session_start_info
+
+
+def test_hparams_stand_above_the_metrics_of_training_and_validation(run, directory):
+    _, train, _ = run
+    assert not [tag for tag in train if tag.startswith("_hparams_")]
+    hparams = trial_of(directory).hparams
     assert hparams["stage_1_method"].string_value == "FitNet"
     assert hparams["stage_2_reference_weight"].number_value == 2.0
     assert hparams["stage_2_epochs"].number_value == 3
     assert hparams["stage_2_weighting"].string_value == "tcp"
     assert hparams["stage_2_learning_rate"].number_value == 0.25
     assert hparams["seed"].number_value == 7
-    [(_, plan)] = train["stages"]
-    text = make_ndarray(plan.tensor).ravel()[0].decode()
-    assert "|method|FitNet|KD|" in text
-    assert "|distillation_weight|100|0.9|" in text
+
+
+def test_runs_are_trials_by_the_name_of_their_directory(tmp_path):
+    x, y = vectors(8)
+    distiller = smskd.KDDistiller(dense(8), dense(3))
+    distiller.compile("sgd", label_loss())
+    places = [("first/run", 0), ("first/other", 0), ("second/run", 0), ("third/run", 1)]
+    for place, seed in places:
+        callback = DistillationTensorBoard(tmp_path / place, hparams={"seed": seed})
+        distiller.fit(x, y, callbacks=[callback], verbose=0)
+    run, other, same, seed_1 = (trial_of(tmp_path / place).group_name for place, _ in places)
+    assert [name.split()[0] for name in (run, other, seed_1)] == ["run", "other", "run"]
+    assert run == same
+    assert len({run, other, seed_1}) == 3
 
 
 def test_a_bare_distiller_is_logged_too(tmp_path):

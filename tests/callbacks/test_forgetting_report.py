@@ -335,6 +335,9 @@ def test_the_figure_shows_numbers_and_changes(run):
     assert [float(text[0]) for text in texts] == pytest.approx(report.matrix.ravel(), rel=1e-2)
     assert texts[6][1] == f"{report.forgotten[0]:+.0%}"
     assert [len(texts[place]) for place in (0, 4, 8)] == [1, 1, 1]
+    changes = [float(text[1].rstrip("%")) if len(text) > 1 else 0.0 for text in texts]
+    dark = [abs(change) > 70 for change in changes]
+    assert [text.get_color() == "white" for text in axes.texts] == dark
     [image] = axes.images
     np.testing.assert_allclose(image.get_array()[2], report.forgotten)
     assert [label.get_text() for label in axes.get_xticklabels()] == ["1 FitNet", "2 KD", "3 KD"]

@@ -2,6 +2,7 @@
 
 import collections
 import functools
+import gc
 import importlib
 import itertools
 import math
@@ -442,6 +443,19 @@ def test_the_teacher_sees_the_data_once(monkeypatch):
     computed.clear()
     assert calls_of_search(48) - few <= 2  # The two further batches; the steps would be four more.
     assert computed == [16, 16, 16]
+
+
+def test_no_trial_stays_in_memory():
+    alive = []
+
+    def count(logs):
+        alive.append(sum(issubclass(type(each), smskd.Distiller) for each in gc.get_objects()))
+
+    gc.collect()
+    search = search_of(max_stages=1, max_joint=1, weights=(0.1, 0.5, 1.0), epochs=1, budget=9)
+    search.fit(**DATA, callbacks=[keras.callbacks.LambdaCallback(on_train_begin=count)])
+    assert len(alive) == 9
+    assert len(set(alive[1:])) == 1
 
 
 def test_the_optimizer_of_the_epochs_of_a_stage(stub):

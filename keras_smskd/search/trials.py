@@ -1,6 +1,7 @@
 """The trials of a search, trained and kept by KerasTuner."""
 
 import contextlib
+import gc
 import io
 import math
 import pathlib
@@ -59,6 +60,7 @@ class Trials(BaseTuner):
 
     def on_trial_end(self, trial: Trial) -> None:
         super().on_trial_end(trial)
+        gc.collect()  # The models of a trial and their compiled steps refer to one another.
         self.say(trial)
 
     def run(self, **arguments: Any) -> None:

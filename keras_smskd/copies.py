@@ -6,7 +6,7 @@ from typing import Any
 
 import keras
 
-from keras_smskd.features import layer_paths
+from keras_smskd.features import inner_layers
 
 Lora = list[list[int] | None]
 
@@ -52,12 +52,17 @@ def enable_lora(model: keras.Model, lora: Lora) -> None:
 
 
 def _layers_with_lora(model: keras.Model) -> list[Any]:
-    return [layer for layer in layer_paths(model).values() if hasattr(layer, "lora_enabled")]
+    return [layer for _, layer in inner_layers(model) if hasattr(layer, "lora_enabled")]
 
 
 def _in_order(model: keras.Model) -> list[Any]:
-    """The weights, those of a layer by name: one that was quantised has them in another order than one made so."""
-    of_layers = itertools.groupby(model.weights, key=lambda weight: weight.path.rpartition("/")[0])
+    """The weights, those of a layer by name: one that was quantised has them in another order than one made so.
+
+    A layer is known as itself, since paths differ between a model and its clone.
+    """
+    layers = (model, *(layer for _, layer in inner_layers(model)))  # Parents first: the innermost layer is noted.
+    layer_of = {id(weight): id(layer) for layer in layers for weight in layer.weights}
+    of_layers = itertools.groupby(model.weights, key=lambda weight: layer_of[id(weight)])
     return [weight for _, weights in of_layers for weight in sorted(weights, key=_name)]
 
 

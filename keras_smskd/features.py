@@ -193,15 +193,20 @@ def sublayers(layer: keras.Layer) -> list[keras.Layer]:
     return list({id(child): child for child in inside if isinstance(child, keras.Layer)}.values())
 
 
-def layer_paths(layer: keras.Layer, prefix: str = "", above: tuple[int, ...] = ()) -> dict[str, keras.Layer]:
-    """All layers inside `layer`, at any depth, by path; `above` keeps a layer that knows its parent from looping."""
-    paths = {}
+def layer_paths(layer: keras.Layer) -> dict[str, keras.Layer]:
+    """All layers inside `layer`, at any depth, by path."""
+    return dict(inner_layers(layer))
+
+
+def inner_layers(
+    layer: keras.Layer, prefix: str = "", above: tuple[int, ...] = ()
+) -> Iterator[tuple[str, keras.Layer]]:
+    """Path and layer of all inside `layer`, parents first; `above` keeps one that knows its parent from looping."""
     above = (*above, id(layer))
     for child in sublayers(layer):
         if id(child) not in above:
-            paths[prefix + child.name] = child
-            paths.update(layer_paths(child, f"{prefix}{child.name}/", above))
-    return paths
+            yield prefix + child.name, child
+            yield from inner_layers(child, f"{prefix}{child.name}/", above)
 
 
 def _unknown_layer(model: keras.Model, path: str, role: str, argument: str) -> str:

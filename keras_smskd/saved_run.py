@@ -81,7 +81,7 @@ class SavedRun(Staged):
         teachers = list(self._teachers()) if self._include_teacher else None
         arguments = {name: getattr(self, name) for name in ("name", *KEPT)}
         config = keras.saving.serialize_keras_object({**arguments, "student": self.student, "teachers": teachers})
-        config["lora"] = lora_of(self.student)
+        config["lora"] = [lora_of(model) for model in (self.student, *(teachers or ()))]
         return {**config, "stages": [stage.get_config() for stage in self.stages]}
 
     @classmethod
@@ -89,13 +89,14 @@ class SavedRun(Staged):
         stages = config["stages"]
         rest = {name: value for name, value in config.items() if name not in ("stages", "lora")}
         arguments = keras.saving.deserialize_keras_object(rest)
-        models = {"student": arguments.pop("student"), "teachers": arguments.pop("teachers") or _handed.get()}
+        saved = arguments.pop("teachers") or []
+        models = {"student": arguments.pop("student"), "teachers": saved or _handed.get()}
         if models["teachers"] is None:
             raise ValueError(
                 "The run was saved without its teacher. Give it: `SequentialDistiller.load(filepath, teacher=teacher)`."
             )
-        if "lora" in config:
-            enable_lora(models["student"], config["lora"])
+        for model, lora in zip((models["student"], *saved), config.get("lora", ()), strict=False):
+            enable_lora(model, lora)
         return cls(**{**arguments, "stages": [Stage.from_config(stage, models) for stage in stages]})
 
     def get_compile_config(self) -> dict[str, Any]:

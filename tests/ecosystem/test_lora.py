@@ -117,6 +117,18 @@ def test_a_saved_run_goes_on_with_its_adapters(tmp_path, of):
     np.testing.assert_array_equal(logits(loaded.student, x), logits(whole.student, x))
 
 
+def test_a_saved_run_has_the_adapters_of_its_teacher(tmp_path):
+    teacher = adapted(16)
+    learned = teacher.get_layer("hidden").lora_kernel_b
+    learned.assign(np.ones(learned.shape))
+    distiller = smskd.SequentialDistiller([smskd.KDDistiller(teacher, dense(4))])
+    distiller.compile("sgd", label_loss(), **QUICK)
+    distiller.fit(X, Y, verbose=0)
+    distiller.save(tmp_path / "run.keras")
+    of_file = keras.saving.load_model(tmp_path / "run.keras").stages[0].distiller.teacher
+    np.testing.assert_array_equal(logits(of_file, X), logits(teacher, X))
+
+
 def test_a_saved_student_has_its_adapter_in_the_kernel(tmp_path):
     student = adapted()
     trained(*stages(student), X, X, Y)

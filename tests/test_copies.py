@@ -13,16 +13,13 @@ from tests.models import CLASSES
 
 def block(name):
     """Layers named like those of every other block."""
-    return keras.Sequential(
-        [keras.Input((5, 5, 3)), layers.Conv2D(3, 1, name="convolution"), layers.BatchNormalization(name="norm")],
-        name=name,
-    )
+    return keras.Sequential([layers.BatchNormalization(name="norm"), layers.ReLU()], name=name)
 
 
 def nested():
-    inputs = keras.Input((5, 5, 3))
-    maps = block("second")(block("first")(inputs))
-    return keras.Model(inputs, layers.Dense(CLASSES, name="head")(layers.GlobalAveragePooling2D()(maps)))
+    """A model of whose clone the inner layers have no path of their own."""
+    pool, head = layers.GlobalAveragePooling2D(name="pool"), layers.Dense(CLASSES, name="head")
+    return keras.Sequential([keras.Input((5, 5, 3)), block("first"), block("second"), pool, head])
 
 
 def shared():
@@ -84,5 +81,5 @@ def test_simkd_takes_over_a_student_that_has_learned():
     teacher, student = nested(), nested()
     learn(student)
     reused = smskd.reuse_classifier(teacher, student, layers={"second": "second"})
-    maps = [keras.Model(model.input, model.get_layer("second").output) for model in (student, reused)]
+    maps = [keras.Model(model.inputs, model.get_layer("second").output) for model in (student, reused)]
     np.testing.assert_array_equal(*map(logits, maps))

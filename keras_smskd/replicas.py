@@ -20,10 +20,12 @@ class Replicas:
 
     Attributes:
         count: How many replicas take the training step that asks.
+        processes: How many processes train together by `fit`.
         is_first: Whether this process is the one that writes files.
     """
 
     count = 1
+    processes = 1
     is_first = True
 
     def gathered(self, tensors: Any) -> Any:
@@ -101,9 +103,13 @@ class TorchReplicas(Replicas):
         self.torch, self.distributed = torch, torch.distributed
 
     @property
-    def count(self) -> int:  # type: ignore[override]
+    def processes(self) -> int:  # type: ignore[override]
         is_there = self.distributed.is_available() and self.distributed.is_initialized()
         return int(self.distributed.get_world_size()) if is_there else 1
+
+    @property
+    def count(self) -> int:  # type: ignore[override]
+        return self.processes
 
     @property
     def is_first(self) -> bool:  # type: ignore[override]
@@ -198,11 +204,15 @@ class JaxReplicas(Replicas):
         self.jax = jax
 
     @property
+    def processes(self) -> int:  # type: ignore[override]
+        return int(self.jax.process_count())
+
+    @property
     def is_first(self) -> bool:  # type: ignore[override]
         return self.jax.process_index() == 0
 
     def numbers(self, number: int) -> list[int]:
-        if self.jax.process_count() == 1:
+        if self.processes == 1:
             return [number]
         from jax.experimental import multihost_utils  # noqa: PLC0415
 

@@ -10,7 +10,7 @@ from keras_smskd.backup.description import differences
 from keras_smskd.backup.memory import Memory
 from keras_smskd.backup.plain import Arrays
 from keras_smskd.backup.run import Run
-from keras_smskd.backup.run_directory import ReadDirectory, RunDirectory
+from keras_smskd.backup.run_directory import RunDirectory
 from keras_smskd.backup.stage_run import StageRun
 from keras_smskd.history import StageRecord
 from keras_smskd.replicas import replicas
@@ -30,8 +30,7 @@ class Backup(Run):
 
     def __init__(self, directory: Any, description: dict[str, Any], best: str | None, verbose: Any, **run: Any) -> None:
         super().__init__(**run)
-        kind = RunDirectory if replicas().is_first else ReadDirectory
-        self.directory = kind(directory, self.sequence.student)
+        self.directory = RunDirectory(directory, self.sequence.student)
         self.description = description
         self.best = best
         self.verbose = verbose

@@ -1,11 +1,12 @@
 """The directory of a run, as a colleague reads it."""
 
 import csv
+import functools
 import io
 import json
 import pathlib
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
@@ -13,12 +14,26 @@ import keras
 from keras_smskd.backup import files
 from keras_smskd.backup.checkpoint import Checkpoint, all_in
 from keras_smskd.history import StageRecord
+from keras_smskd.replicas import replicas
 
 WHOLE, WEIGHTS = "student.keras", "student.weights.h5"
 
 
+def _by_first(method: Callable[..., None]) -> Callable[..., None]:
+    """Leaves to the first of several processes what changes their directory."""
+
+    @functools.wraps(method)
+    def changed(*args: Any, **kwargs: Any) -> None:
+        if replicas().is_first:
+            method(*args, **kwargs)
+
+    return changed
+
+
 class RunDirectory:
     """What a run leaves: its configuration, its history, the student of every stage and that of the end.
+
+    Of several processes that train together the first one writes, the others read.
 
     Args:
         path: The directory; it is made when something is written.
@@ -31,14 +46,17 @@ class RunDirectory:
         self.student = student
         self.student_file = WHOLE if _can_be_serialised(student) else WEIGHTS
 
+    @_by_first
     def lock(self) -> None:
         """Takes the directory for this process; see `files.lock`."""
         self._lock = files.lock(self.path, "backup_dir", "run")
 
+    @_by_first
     def release(self) -> None:
         """Lets go of it."""
         self._lock.release()
 
+    @_by_first
     def clear(self) -> None:
         """Removes what another run has left, its checkpoints last: without them nothing is known to be of a run."""
         checkpoints = all_in(self.checkpoints)
@@ -50,14 +68,17 @@ class RunDirectory:
         for file in [*of_run, *checkpoints]:
             file.unlink(missing_ok=True)
 
+    @_by_first
     def write_checkpoint(self, checkpoint: Checkpoint) -> None:
         """Writes all of the run at one moment."""
         checkpoint.write(self.checkpoints)
 
+    @_by_first
     def write_config(self, description: dict[str, Any]) -> None:
         """Writes `config.json`: all that it takes to repeat the run, but for code and data."""
         files.write_text(self.path / "config.json", json.dumps(description, indent=1) + "\n")
 
+    @_by_first
     def write_history(self, records: Sequence[StageRecord]) -> None:
         """Writes `history.csv`: a row an epoch, empty where a log was not measured, of the logs that are one number."""
         logs = list(dict.fromkeys(log for record in records for log in record.numbers))
@@ -70,11 +91,13 @@ class RunDirectory:
                 table.writerow([epoch + 1, record.name, *(measured.get(log, "") for log in logs)])
         files.write_text(self.path / "history.csv", text.getvalue())
 
+    @_by_first
     def write_stage(self, index: int, record: StageRecord) -> None:
         """Writes the student as a stage left it, and what the stage's last epoch measured."""
         directory = self.path / "stages" / f"{index + 1:02}_{record.name}"
         self._write_student(directory, "metrics.json", {"epochs": len(record.epoch), **record.measured(-1)})
 
+    @_by_first
     def write_student(self, described: dict[str, Any]) -> None:
         """Writes the student of the run, and which one it is."""
         self._write_student(self.path, "student.json", described)
@@ -85,34 +108,6 @@ class RunDirectory:
         files.write(directory / self.student_file, save)
         described = {"file": self.student_file, **described}
         files.write_text(directory / name, json.dumps(described, indent=1) + "\n")
-
-
-class ReadDirectory(RunDirectory):
-    """The directory of a run that several processes train: the first of them writes, the others read."""
-
-    def lock(self) -> None:
-        """Leaves the directory to the first process."""
-
-    def release(self) -> None:
-        """Has nothing to let go of."""
-
-    def clear(self) -> None:
-        """Leaves what is there."""
-
-    def write_checkpoint(self, checkpoint: Checkpoint) -> None:
-        """Writes nothing."""
-
-    def write_config(self, description: dict[str, Any]) -> None:
-        """Writes nothing."""
-
-    def write_history(self, records: Sequence[StageRecord]) -> None:
-        """Writes nothing."""
-
-    def write_stage(self, index: int, record: StageRecord) -> None:
-        """Writes nothing."""
-
-    def write_student(self, described: dict[str, Any]) -> None:
-        """Writes nothing."""
 
 
 def _can_be_serialised(model: keras.Model) -> bool:

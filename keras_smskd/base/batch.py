@@ -1,7 +1,6 @@
 """What a batch of a distiller carries besides the inputs of the models."""
 
 import dataclasses
-from collections.abc import Callable
 from typing import Any
 
 Tensor = Any
@@ -36,28 +35,3 @@ class Batch:
     def joined(self, features: dict[str, Any]) -> dict[str, Any]:
         """Features with what the batch has besides."""
         return {**features, INPUTS: self.inputs, INDEX: self.index}
-
-
-class GatheredBatch(Batch):
-    """A batch that replicas have brought together, but for its `inputs`: a function that does so with them."""
-
-    def joined(self, features: dict[str, Any]) -> dict[str, Any]:
-        return WithInputs({**features, INDEX: self.index}, self.inputs)
-
-
-class WithInputs(dict[str, Any]):
-    """Features whose `"inputs"` are brought together as soon as a method reads them, which few do.
-
-    Args:
-        features: The features.
-        inputs: Gives the inputs.
-    """
-
-    def __init__(self, features: dict[str, Any], inputs: Callable[[], Any]) -> None:
-        super().__init__(features)
-        self._inputs = inputs
-
-    def __missing__(self, name: str) -> Any:
-        if name != INPUTS:
-            raise KeyError(name)
-        return self._inputs()

@@ -207,7 +207,7 @@ class Distiller(KeptArguments, Caching):
             self._check_finite(x)
         self._data_check.array(y, batch_size or 32)
         check, kept = FiniteCheck(self), KeptVariables()
-        callbacks = in_front(callbacks, SameSteps(), EpochCounter(self), self._data_check, check, kept)
+        callbacks = in_front(callbacks, SameSteps(x), EpochCounter(self), self._data_check, check, kept)
         arguments = {"epochs": epochs, "verbose": verbose, "callbacks": callbacks, **kwargs}
         arguments.update(x=self._with_index(x), y=y, batch_size=batch_size)
         try:

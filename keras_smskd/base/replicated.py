@@ -6,6 +6,7 @@ from typing import Any
 
 import keras
 
+from keras_smskd.arrays import are_arrays
 from keras_smskd.base.tapped_model import TappedModel
 from keras_smskd.replicas import replicas
 
@@ -19,6 +20,7 @@ class Replicated(TappedModel):
     """Whether the distillation loss is that of the whole batch; see `Distiller.compile`."""
 
     _together = False
+    """Whether logs are those of all processes."""
 
     @property
     def parts(self) -> int:
@@ -26,12 +28,25 @@ class Replicated(TappedModel):
         return replicas().count if self.gather else 1
 
     def train_step(self, *args: Any, **kwargs: Any) -> Any:
+        if replicas().count == 1:
+            return super().train_step(*args, **kwargs)
         with replicas().averaging(self.optimizer):
             logs = super().train_step(*args, **kwargs)
         trained = {id(variable) for variable in self.trainable_variables}
         moved = [variable for variable in self.own_variables if id(variable) not in trained]
         replicas().align([variable for variable in moved if variable.aggregation in ("none", "mean")])
         return logs
+
+    def test_step(self, *args: Any, **kwargs: Any) -> Any:
+        """A process's own: not all have as many batches to evaluate."""
+        with self._logging(together=False):
+            return super().test_step(*args, **kwargs)
+
+    def evaluate(self, *args: Any, **kwargs: Any) -> Any:
+        """The student's metrics, those of all processes where `fit` asks for them, else a process's own."""
+        of_fit = kwargs.get("_use_cached_eval_dataset", False)
+        with self._logging(together=self._together and of_fit), self.in_mode("test"):
+            return super().evaluate(*args, **kwargs)
 
     def get_metrics_result(self) -> dict[str, Tensor]:
         values = replicas().summed(self.metrics_variables) if self._together else []
@@ -44,20 +59,34 @@ class Replicated(TappedModel):
     def trained_together(self) -> Iterator[None]:
         """Begins with the variables of the first process; until the context ends, logs are those of all processes."""
         replicas().align(self.variables)
-        self._together = True
+        with self._logging(together=True):
+            yield
+
+    @contextmanager
+    def _logging(self, together: bool) -> Iterator[None]:
+        before, self._together = self._together, together
         try:
             yield
         finally:
-            self._together = False
+            self._together = before
 
 
 class SameSteps(keras.callbacks.Callback):
-    """Raises if the processes that train together have not the same number of batches."""
+    """Raises if the processes that train together have not the same number of batches and, of arrays, of samples.
+
+    Args:
+        x: The data that they train on.
+    """
+
+    def __init__(self, x: Any) -> None:
+        super().__init__()
+        self.samples = keras.tree.flatten(x)[0].shape[0] if are_arrays(x) else 0
 
     def on_train_begin(self, logs: Any = None) -> None:
-        steps = replicas().numbers(self.params.get("steps") or 0)
-        if len(set(steps)) > 1:
-            raise ValueError(
-                "`x` must have as many batches in every process, which wait for one another in every step. Received: "
-                f"{', '.join(map(str, steps))} batches"
-            )
+        for name, number in {"batches": self.params.get("steps") or 0, "samples": self.samples}.items():
+            numbers = replicas().numbers(number)
+            if len(set(numbers)) > 1:
+                raise ValueError(
+                    f"`x` must have as many {name} in every process, which wait for one another in every step and "
+                    f"count alike. Received: {', '.join(map(str, numbers))} {name}"
+                )

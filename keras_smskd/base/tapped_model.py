@@ -13,6 +13,7 @@ from keras_smskd.base.teachers import TEACHERS, Teachers
 from keras_smskd.base.trains_some import TrainsSome
 from keras_smskd.features import LOGITS, FeatureExtractor, Features
 from keras_smskd.layouts import LAYOUTS, as_they_come
+from keras_smskd.replicas import replicas
 from keras_smskd.student_model import StudentModel
 
 Tensor = Any
@@ -162,6 +163,11 @@ class TappedModel(TrainsSome, StudentModel):
         has_index = Batch.of(x, self.needs_index).index is not None
         if not self.needs_index or has_index or not all(hasattr(array, "shape") for array in arrays):
             return x
+        if replicas().processes > 1:
+            raise ValueError(
+                f"{self.method} needs to know which sample is which, and each process has a part of them. Give `fit` "
+                '{"inputs": ..., "index": ...} as `x`, with the positions of its samples in the training data of all.'
+            )
         return Batch(x, np.arange(len(arrays[0]), dtype="int32")).packed()
 
     def train_step(self, *args: Any, **kwargs: Any) -> Any:
@@ -180,11 +186,11 @@ class TappedModel(TrainsSome, StudentModel):
     @contextmanager
     def in_mode(self, mode: str) -> Iterator[None]:
         """Makes `call` return what a step of that mode needs, `"train"` or `"test"`, until the context ends."""
-        self._mode = mode
+        before, self._mode = self._mode, mode
         try:
             yield
         finally:
-            self._mode = None
+            self._mode = before
 
     @property
     def trainable_variables(self) -> list[Any]:

@@ -22,8 +22,17 @@ class TrainsSome(keras.Model):
         trained = {id(weight) for weight in self.trainable_weights}
         return [weight for weight in self.weights if id(weight) not in trained]
 
+    _missed: list[Any] | None = None
+
+    def compile(self, *args: Any, **kwargs: Any) -> None:
+        super().compile(*args, **kwargs)
+        self._missed = None
+
     def zero_grad(self, set_to_none: bool = True) -> None:
         """PyTorch's, which Keras calls before a step; it misses what layers got after they were built, such as LoRA."""
         super().zero_grad(set_to_none)
-        for variable in self.trainable_variables:
-            variable.value.grad = None
+        if self._missed is None:
+            parameters = {id(parameter) for parameter in self.parameters()}
+            self._missed = [each.value for each in self.variables if id(each.value) not in parameters]
+        for parameter in self._missed:
+            parameter.grad = None

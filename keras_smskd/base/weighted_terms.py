@@ -8,7 +8,7 @@ import keras
 from keras import ops
 
 from keras_smskd import checks
-from keras_smskd.base.batch import Batch, GatheredBatch
+from keras_smskd.base.batch import Batch
 from keras_smskd.base.outputs import REFERENCE, known_of
 from keras_smskd.base.replicated import Replicated
 from keras_smskd.base.tapped_model import KNOWN
@@ -215,5 +215,5 @@ class WeightedTerms(Replicated):
 
 def _gathered(batch: Batch, *parts: Any) -> tuple[Any, ...]:
     """A batch, and what belongs to it, of all replicas."""
-    index, *whole = replicas().gathered((batch.index, *parts))
-    return GatheredBatch(functools.cache(lambda: replicas().gathered(batch.inputs)), index), *whole
+    inputs, index, *whole = replicas().gathered((batch.inputs, batch.index, *parts))
+    return Batch(inputs, index), *whole

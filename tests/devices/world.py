@@ -30,7 +30,7 @@ class ReadsInputs(smskd.Distiller):
     """Compares the outputs for a sample with the inputs of all."""
 
     def distillation_loss(self, teacher, student, y):
-        of_all = keras.ops.mean(student["inputs"], axis=0)[:CLASSES]
+        of_all = keras.ops.mean({**student}["inputs"], axis=0)[:CLASSES]
         return keras.ops.mean((student["logits"] - of_all) ** 2, axis=-1)
 
 
@@ -49,19 +49,36 @@ def relations(teacher, student):
     return [smskd.JointDistiller(distillers, weights=[1.0, 1.0, 10.0, 100.0])]
 
 
+def contrasts(teacher, student):
+    """A loss that has to know which sample is which."""
+    return [smskd.CRDDistiller(teacher, student, layers=PAIR, samples=len(X), negatives=4)]
+
+
 def both(teacher, student):
     """A stage of either kind."""
     return [stages(teacher, student)[0], *relations(teacher, student)]
 
 
-def trained(make=stages, part=WHOLE, gather=False, validation=False, **fit):
+def last_of(part):
+    """The validation data of a process: the last quarter of its part."""
+    return range(len(X))[part][-len(X[part]) // 4 :]
+
+
+def uneven(part):
+    """The last quarter of all, of which each process but the first has one sample."""
+    rank, others = part.start or 0, (part.step or 1) - 1
+    return range(len(X) - rank, len(X) - rank + 1) if rank else range(len(X) * 3 // 4, len(X) - others)
+
+
+def trained(make=stages, part=WHOLE, gather=False, validation=None, **fit):
     """Trains on a part of every batch of 8; gives the student's weights and the history."""
     distiller = smskd.SequentialDistiller(make(*models()))
     compiled = {"gather": gather, "jit_compile": keras.backend.backend() == "jax"}
     distiller.compile(keras.optimizers.SGD(0.01, momentum=0.9), label_loss(), metrics=["accuracy"], **compiled)
     x, y, weights = X[part], Y[part], WEIGHTS[part]
     options = {"batch_size": len(x) // 4, "epochs": 2, "shuffle": False, "verbose": 0, **fit}
-    options["validation_data"] = (x[-len(x) // 4 :], y[-len(x) // 4 :]) if validation else None
+    if validation:
+        options["validation_data"] = X[validation(part)], Y[validation(part)]
     history = distiller.fit(x, y, sample_weight=weights, **options)
     return distiller.student.get_weights(), history.history
 
@@ -94,7 +111,7 @@ def conflicting(**training):
 
 
 CASES = {
-    "cache": functools.partial(trained, cache=True, validation=True),
+    "cache": functools.partial(trained, cache=True, validation=uneven),
     "resumed": resumed,
     "gathered": functools.partial(trained, both, gather=True),
     "conflict": functools.partial(conflicting, gather=True),
@@ -103,7 +120,7 @@ CASES = {
 """What is trained on several devices."""
 
 EXPECTED = {
-    **dict.fromkeys(["cache", "resumed"], functools.partial(trained, validation=True)),
+    **dict.fromkeys(["cache", "resumed"], functools.partial(trained, validation=last_of)),
     **dict.fromkeys(["conflict", "apart", "loop"], conflicting),
     "gathered": functools.partial(trained, both),
 }

@@ -1,6 +1,7 @@
 """A process that trains on virtual processors, by `DataParallel` or `ModelParallel`, alone or with others."""
 
 import keras
+import pytest
 
 from tests.devices import world
 
@@ -28,6 +29,9 @@ def main(kind, count, rank, addresses, cases):
             kernel = world.models()[1].get_layer("hidden").kernel.value
             assert {shard.data.shape for shard in kernel.addressable_shards} == {(6, 3)}
         received = world.several_devices(cases, part=part)
+        if len(addresses) > 1:
+            with pytest.raises(ValueError, match="CRD needs to know which sample is which"):
+                world.trained(world.contrasts, part)
     if rank == 0:
         world.report(expected, received)
 

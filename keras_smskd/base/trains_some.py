@@ -8,6 +8,9 @@ import keras
 class TrainsSome(keras.Model):
     """Base of models that override `trainable_variables`: what Keras asks for besides follows from it."""
 
+    _missed: list[Any] | None = None
+    """The parameters that PyTorch's `zero_grad` misses, once they are known."""
+
     @property
     def non_trainable_variables(self) -> list[Any]:
         trained = {id(variable) for variable in self.trainable_variables}
@@ -21,8 +24,6 @@ class TrainsSome(keras.Model):
     def non_trainable_weights(self) -> list[Any]:
         trained = {id(weight) for weight in self.trainable_weights}
         return [weight for weight in self.weights if id(weight) not in trained]
-
-    _missed: list[Any] | None = None
 
     def compile(self, *args: Any, **kwargs: Any) -> None:
         super().compile(*args, **kwargs)

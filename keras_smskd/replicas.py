@@ -52,9 +52,6 @@ class Replicas:
         """The number that each process has; all have to ask."""
         return [number]
 
-    def check_fit(self, model: keras.Model) -> None:
-        """Raises if Keras cannot `fit` where the model was built."""
-
 
 class TensorFlowReplicas(Replicas):
     """Replicas of a `tf.distribute.Strategy`, in one process."""
@@ -62,36 +59,21 @@ class TensorFlowReplicas(Replicas):
     def __init__(self) -> None:
         import tensorflow as tf  # noqa: PLC0415
 
-        self.tf, self.distribute = tf, tf.distribute
-
-    @property
-    def count(self) -> int:  # type: ignore[override]
-        context = self.distribute.get_replica_context()
-        return 1 if context is None else context.num_replicas_in_sync
+        self.tf, self.context = tf, tf.distribute.get_replica_context()  # None outside of a step.
+        self.count = self.context.num_replicas_in_sync if self.context else 1
 
     def gathered(self, tensors: Any) -> Any:
-        return tensors if self.count == 1 else _mapped(self._gathered, tensors)
+        return _mapped(self._gathered, tensors)
 
     def _gathered(self, tensor: Tensor) -> Tensor:
-        context = self.distribute.get_replica_context()
-        devices = context.strategy.extended.worker_devices
+        devices = self.context.strategy.extended.worker_devices
         with self.tf.device(devices[0] if len(devices) == 1 else ""):  # A worker's only tensor must say where it is.
-            every = context.all_gather(self.tf.identity(tensor), axis=0)
+            every = self.context.all_gather(self.tf.identity(tensor), axis=0)
         every.set_shape((None, *tensor.shape[1:]))
         return every
 
     def whole(self, gradients: Sequence[Tensor]) -> Sequence[Tensor]:
-        if self.count == 1:
-            return gradients
-        return self.distribute.get_replica_context().all_reduce(self.distribute.ReduceOp.SUM, list(gradients))
-
-    def check_fit(self, model: keras.Model) -> None:
-        if isinstance(model.distribute_strategy, self.distribute.MultiWorkerMirroredStrategy):
-            raise NotImplementedError(
-                "`fit` does not run under `tf.distribute.MultiWorkerMirroredStrategy`, for any model of Keras 3 (its "
-                "issue 20585). Write the loop that docs/several_devices.md shows, or train on JAX or PyTorch, which "
-                "`fit` in several processes. Received: a model that was built in the scope of this strategy."
-            )
+        return self.context.all_reduce(self.tf.distribute.ReduceOp.SUM, list(gradients))
 
 
 class TorchReplicas(Replicas):
@@ -101,22 +83,12 @@ class TorchReplicas(Replicas):
         import torch  # noqa: PLC0415
 
         self.torch, self.distributed = torch, torch.distributed
-
-    @property
-    def processes(self) -> int:  # type: ignore[override]
-        is_there = self.distributed.is_available() and self.distributed.is_initialized()
-        return int(self.distributed.get_world_size()) if is_there else 1
-
-    @property
-    def count(self) -> int:  # type: ignore[override]
-        return self.processes
-
-    @property
-    def is_first(self) -> bool:  # type: ignore[override]
-        return self.count == 1 or self.distributed.get_rank() == 0
+        if self.distributed.is_available() and self.distributed.is_initialized():
+            self.count = self.processes = self.distributed.get_world_size()
+            self.is_first = self.distributed.get_rank() == 0
 
     def gathered(self, tensors: Any) -> Any:
-        return tensors if self.count == 1 else _mapped(self._gathered, tensors)
+        return _mapped(self._gathered, tensors)
 
     def _gathered(self, tensor: Tensor) -> Tensor:
         """The parts of all processes. Each has the gradient with respect to its own, of a loss that all have."""
@@ -130,9 +102,6 @@ class TorchReplicas(Replicas):
 
     @contextmanager
     def averaging(self, optimizer: keras.optimizers.Optimizer) -> Iterator[None]:
-        if self.count == 1:
-            yield
-            return
         apply = optimizer.apply
 
         def apply_mean(gradients: Sequence[Tensor], variables: Any = None) -> Any:
@@ -146,20 +115,15 @@ class TorchReplicas(Replicas):
             del optimizer.apply
 
     def whole(self, gradients: Sequence[Tensor]) -> Sequence[Tensor]:
-        if self.count > 1:
-            self._mean(gradients)
+        self._mean(gradients)
         return gradients
 
     def summed(self, variables: Sequence[keras.Variable]) -> Values:
-        if self.count == 1:
-            return []
         values = [variable.value.detach().clone() for variable in variables]
         self._together(self.distributed.all_reduce, values)
         return list(zip(variables, values, strict=True))
 
     def align(self, variables: Sequence[keras.Variable]) -> None:
-        if self.count == 1:
-            return
         kinds: dict[bool, list[Tensor]] = {True: [], False: []}
         for variable in variables:
             is_mean = variable.aggregation == "mean" and variable.value.is_floating_point()
@@ -168,10 +132,8 @@ class TorchReplicas(Replicas):
         self._together(functools.partial(self.distributed.broadcast, src=0), kinds[False])
 
     def numbers(self, number: int) -> list[int]:
-        every: list[Any] = [number]
-        if self.count > 1:
-            every = [None] * self.count
-            self.distributed.all_gather_object(every, number)
+        every: list[Any] = [None] * self.count
+        self.distributed.all_gather_object(every, number)
         return every
 
     def _mean(self, tensors: Sequence[Tensor]) -> None:
@@ -201,19 +163,10 @@ class JaxReplicas(Replicas):
     def __init__(self) -> None:
         import jax  # noqa: PLC0415
 
-        self.jax = jax
-
-    @property
-    def processes(self) -> int:  # type: ignore[override]
-        return int(self.jax.process_count())
-
-    @property
-    def is_first(self) -> bool:  # type: ignore[override]
-        return self.jax.process_index() == 0
+        self.processes = jax.process_count()
+        self.is_first = jax.process_index() == 0
 
     def numbers(self, number: int) -> list[int]:
-        if self.processes == 1:
-            return [number]
         from jax.experimental import multihost_utils  # noqa: PLC0415
 
         return [int(each) for each in multihost_utils.process_allgather(keras.ops.convert_to_numpy(number))]
@@ -223,8 +176,24 @@ def _mapped(gather: Any, tensors: Any) -> Any:
     return keras.tree.map_structure(lambda tensor: None if tensor is None else gather(tensor), tensors)
 
 
-@functools.cache
+KINDS: dict[str, type[Replicas]] = {"tensorflow": TensorFlowReplicas, "torch": TorchReplicas, "jax": JaxReplicas}
+
+
 def replicas() -> Replicas:
-    """Those that train here."""
-    kinds = {"tensorflow": TensorFlowReplicas, "torch": TorchReplicas, "jax": JaxReplicas}
-    return kinds.get(keras.backend.backend(), Replicas)()
+    """Those that train here now: a strategy is known within its steps, and a process group once it is made."""
+    here = KINDS.get(keras.backend.backend(), Replicas)()
+    return here if max(here.count, here.processes) > 1 else Replicas()
+
+
+def check_fit(model: keras.Model) -> None:
+    """Raises if Keras cannot `fit` where the model was built."""
+    if keras.backend.backend() != "tensorflow":
+        return
+    import tensorflow as tf  # noqa: PLC0415
+
+    if isinstance(model.distribute_strategy, tf.distribute.MultiWorkerMirroredStrategy):
+        raise NotImplementedError(
+            "`fit` does not run under `tf.distribute.MultiWorkerMirroredStrategy`, for any model of Keras 3 (its "
+            "issue 20585). Write the loop that docs/several_devices.md shows, or train on JAX or PyTorch, which "
+            "`fit` in several processes. Received: a model that was built in the scope of this strategy."
+        )

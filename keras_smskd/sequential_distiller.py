@@ -10,7 +10,7 @@ from keras_smskd.cache import Cache, as_cache
 from keras_smskd.callbacks.across_stages import AcrossStages
 from keras_smskd.checks import check_count
 from keras_smskd.history import SequentialHistory, StageRecord
-from keras_smskd.replicas import replicas
+from keras_smskd.replicas import check_fit
 from keras_smskd.saved_run import SavedRun
 
 
@@ -116,7 +116,7 @@ class SequentialDistiller(SavedRun):
             RuntimeError: If another process uses `backup_dir`.
             NotImplementedError: Under `tf.distribute.MultiWorkerMirroredStrategy`.
         """
-        replicas().check_fit(self)
+        check_fit(self)
         if not self.compiled:
             raise ValueError("You must call `compile()` before calling `fit()`.")
         if "initial_epoch" in kwargs:

@@ -106,3 +106,8 @@ def weights_of(model):
 def assert_same_weights(model, expected):
     for variable, value in zip(model.variables, expected, strict=True):
         np.testing.assert_array_equal(keras.ops.convert_to_numpy(variable), value, err_msg=variable.path)
+
+
+def logits(model, x, training=False):
+    """What a model outputs, in NumPy and float32."""
+    return keras.ops.convert_to_numpy(keras.ops.cast(model(x, training=training), "float32"))

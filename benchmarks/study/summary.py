@@ -13,6 +13,26 @@ from benchmarks.study.plan import ALONE, Run
 Result = dict[str, Any]
 
 
+def test(result: Result) -> float:
+    """Test accuracy after the last epoch, in per cent."""
+    return result["test"]["last epoch"]
+
+
+def best(result: Result) -> float:
+    """Test accuracy of the epoch that was best on validation images, in per cent."""
+    return result["test"]["best epoch"]
+
+
+def validation(result: Result) -> float:
+    """Validation accuracy after the last epoch, in per cent."""
+    return result["validation"][-1]
+
+
+def seconds(result: Result) -> float:
+    """Seconds of training."""
+    return result["processor seconds"][-1]
+
+
 @dataclasses.dataclass(frozen=True)
 class Estimate:
     """A mean over seeds.
@@ -71,10 +91,10 @@ class Summary:
         """The test accuracy in words; none for a row that is not there."""
         return self.estimate(label, test).text() if label in self.rows else ""
 
-    def against(self, label: str, other: str, read: Callable[[Result], float] | None = None) -> str:
+    def against(self, label: str, other: str, read: Callable[[Result], float] = test) -> str:
         """The paired difference in words, of the test accuracy by default; none where no seed has both rows."""
         shared = self.rows.get(label, {}).keys() & self.rows.get(other, {}).keys()
-        return self.difference(label, other, read or test).text("+") if shared else ""
+        return self.difference(label, other, read).text("+") if shared else ""
 
     def costs(self, label: str) -> Estimate:
         """Seconds of training, relative to the student alone."""
@@ -90,23 +110,3 @@ class Summary:
             first = (moment for moment, value in reached if value >= alone["validation"][-1])
             times.append(next(first, math.inf) / seconds(alone))
         return times
-
-
-def test(result: Result) -> float:
-    """Test accuracy after the last epoch, in per cent."""
-    return result["test"]["last epoch"]
-
-
-def best(result: Result) -> float:
-    """Test accuracy of the epoch that was best on validation images, in per cent."""
-    return result["test"]["best epoch"]
-
-
-def validation(result: Result) -> float:
-    """Validation accuracy after the last epoch, in per cent."""
-    return result["validation"][-1]
-
-
-def seconds(result: Result) -> float:
-    """Seconds of training."""
-    return result["processor seconds"][-1]

@@ -20,7 +20,7 @@ from keras_smskd.base.rest_of_epoch import fit_rest
 from keras_smskd.base.skipping import skipping
 from keras_smskd.features import Features
 from keras_smskd.losses import as_loss, check_compile, check_labels_of_loss
-from keras_smskd.replicas import replicas
+from keras_smskd.replicas import check_fit
 
 Tensor = Any
 Model: TypeAlias = keras.Model | None
@@ -199,7 +199,7 @@ class Distiller(KeptArguments, Caching):
             FloatingPointError: If the loss is not finite; see `compile`.
             NotImplementedError: Under `tf.distribute.MultiWorkerMirroredStrategy`.
         """
-        replicas().check_fit(self)
+        check_fit(self)
         checks.check_count("epochs", epochs)
         check_arguments({"x": x, "y": y, "batch_size": batch_size, "seed": seed, **kwargs}, self.classes)
         if not self.data_is_checked:

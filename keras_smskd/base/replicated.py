@@ -44,7 +44,7 @@ class Replicated(TappedModel):
 
     def evaluate(self, *args: Any, **kwargs: Any) -> Any:
         """The student's metrics, those of all processes where `fit` asks for them, else a process's own."""
-        of_fit = kwargs.get("_use_cached_eval_dataset", False)
+        of_fit = isinstance(kwargs.get("callbacks"), keras.callbacks.CallbackList)  # Others give a list.
         with self._logging(together=self._together and of_fit), self.in_mode("test"):
             return super().evaluate(*args, **kwargs)
 

@@ -6,8 +6,8 @@ from keras import layers
 
 import keras_smskd as smskd
 from tests import expected
-from tests.ecosystem.world import logits, step, trained
-from tests.models import CLASSES
+from tests.ecosystem.world import step, trained
+from tests.models import CLASSES, logits
 
 SHAPE = (32, 32, 3)
 BACKBONE = {"weights": None, "include_top": False, "input_shape": SHAPE}

@@ -6,8 +6,8 @@ from keras import ops
 
 import keras_smskd as smskd
 from tests import expected
-from tests.ecosystem.world import logits, step, trained
-from tests.models import dense, vectors, weights_of
+from tests.ecosystem.world import step, trained
+from tests.models import dense, logits, vectors, weights_of
 
 X, Y = vectors(16)
 

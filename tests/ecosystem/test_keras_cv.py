@@ -7,8 +7,8 @@ import pytest
 import keras_smskd as smskd
 from keras_smskd.reference import Reference
 from tests import expected
-from tests.ecosystem.world import SOFT_LABEL_LOSS, logits, step, trained
-from tests.models import CLASSES
+from tests.ecosystem.world import SOFT_LABEL_LOSS, step, trained
+from tests.models import CLASSES, logits
 
 if keras.backend.backend() != "tensorflow":
     pytest.skip("KerasCV's augmentation needs TensorFlow", allow_module_level=True)

@@ -8,8 +8,8 @@ from keras import ops
 import keras_smskd as smskd
 from keras_smskd.copies import lora_of
 from tests import expected
-from tests.ecosystem.world import QUICK, logits, trained, two_stages
-from tests.models import CLASSES, convolutional, dense, images, label_loss, vectors
+from tests.ecosystem.world import QUICK, trained, two_stages
+from tests.models import CLASSES, convolutional, dense, images, label_loss, logits, vectors
 
 X, Y = vectors(16)
 HIDDEN = {"layers": {"hidden": "hidden"}}

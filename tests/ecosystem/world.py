@@ -2,10 +2,9 @@
 
 import keras
 import numpy as np
-from keras import ops
 
 import keras_smskd as smskd
-from tests.models import UNTRACED, assert_same_weights, label_loss, weights_of
+from tests.models import UNTRACED, assert_same_weights, label_loss, logits, weights_of
 
 # No test here is about compiled steps, and models of hundreds of layers take long to trace.
 QUICK = {"jit_compile": False, **UNTRACED}
@@ -42,10 +41,6 @@ def trained(first, second, x, *data, epochs=1, **compiled):
     np.testing.assert_allclose(snapshot.reference, snapshot.student, rtol=1e-5, atol=1e-6)
     assert np.isfinite(history["loss"]).all()
     return history
-
-
-def logits(model, x, training=False):
-    return ops.convert_to_numpy(ops.cast(model(x, training=training), "float32"))
 
 
 def with_policy(policy, make, *arguments):

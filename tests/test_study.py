@@ -139,7 +139,8 @@ def test_a_search_trains_its_winner(tmp_path):
     part = images(40)
     split = Split(part, part, images(20), images(10))
     protocol = dataclasses.replace(SMALL, epochs=3)
-    search.find(2, 12, [0, 1], protocol, split, build("resnet8", 16), tmp_path / "work", tmp_path)
+    task = search.Task(protocol, split, images(30), build("resnet8", 16), tmp_path / "work", tmp_path)
+    search.find(2, 12, [0, 1], task)
     found = json.loads((tmp_path / "search" / "desk_max_stages=2.json").read_text())
     winners = [json.loads(file.read_text()) for file in (tmp_path / "desk").rglob("*.json")]
     assert found["spent"] == 12

@@ -1,4 +1,4 @@
-"""The parts of a search: single methods first, then plans composed of the best of them."""
+"""The parts of a search: single methods first, then plans that the best of them lead."""
 
 import functools
 from collections.abc import Sequence
@@ -37,7 +37,7 @@ def parts_of(
     """
 
     def composed_of(plans: Sequence[Plan]) -> Space:
-        return Space(best_terms(plans, limits.methods), limits)
+        return Space(best_terms(plans), limits)
 
     singles = singles_of(methods, weights, seed)
     composes = composed_of(singles).size > 0
@@ -51,7 +51,7 @@ def parts_of(
         return [first]
     fewest = max(min_epochs, limits.max_stages)
     rest = divide(budget - total(rungs), min_epochs=fewest, plans=composed_of(tried).size)
-    return [first, Part("composed of the best", lambda best: composed_of(best).draw(rest[0].plans, seed), rest)]
+    return [first, Part("led by the best", lambda best: composed_of(best).draw(rest[0].plans, seed), rest)]
 
 
 def check_budget(budget: int, epochs: int) -> None:

@@ -29,12 +29,13 @@ from keras_smskd.search.trials import Trials
 class PlanSearch(Searched):
     """Searches for the methods, their order and their weights that make the best student of a budget of epochs.
 
-    The first part of the search tries single methods, with all `weights`. The second part tries plans composed of the
-    best `factor + 1` of them, each with its best weight: jointly in a stage, one after another, or both; they are drawn
-    at random, as many of one stage as of two, and so on. Each part compares its plans by successive halving, with
-    KerasTuner: all are trained for few epochs, the best 1/`factor` of them for `factor` times as many, and so on up to
-    `epochs`. Every trial trains a new student from the same weights with the same seed, its epochs divided among its
-    stages; what counts is the value of its last epoch on validation data. The result is the best of both parts.
+    The first part of the search tries single methods, with all `weights`. The second part tries plans composed of them,
+    each with its best weight: jointly in a stage, one after another, or both, with one of the two best methods in every
+    stage. They are drawn at random, as many of one stage as of two, and so on. Each part compares its plans by
+    successive halving, with KerasTuner: all are trained for few epochs, the best 1/`factor` of them for `factor` times
+    as many, and so on up to `epochs`. Every trial trains a new student from the same weights with the same seed, its
+    epochs divided among its stages; what counts is the value of its last epoch on validation data. The result is the
+    best of both parts.
 
     The budget is divided so that most plans are tried, and that the epochs of all trials add up to no more than
     `budget`: the first part has at most half of it, the second what is left. `rungs` says how. With 9 methods, 3
@@ -121,7 +122,7 @@ class PlanSearch(Searched):
         checks.check_count("seed", seed, smallest=0)
         self.budget = budget
         self.directory = None if directory is None else checks.check_directory("directory", directory)
-        self._limits = Limits(factor + 1, max_stages, max_joint, reference_weights)
+        self._limits = Limits(max_stages, max_joint, reference_weights)
         divided = {"epochs": epochs, "budget": budget, "factor": factor, "min_epochs": min_epochs, "seed": seed}
         parts = parts_of(list(methods), weights, self._limits, **divided)
         self._new_oracle = functools.partial(SuccessiveHalving, arguments.check_objective(objective), parts)

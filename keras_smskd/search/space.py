@@ -1,4 +1,4 @@
-"""The plans that there are: single methods, and what is composed of some of them. Some are drawn at random."""
+"""The plans that there are: single methods, and what is composed of them. Some are drawn at random."""
 
 import dataclasses
 import itertools
@@ -14,16 +14,17 @@ class Limits:
     """What may be composed.
 
     Attributes:
-        methods: The largest number of methods in all plans together.
         max_stages: The largest number of stages.
         max_joint: The largest number of methods in one stage.
         reference_weights: Weights of the reference loss to choose from.
+        leading: So many of the best methods lead: every stage has at least one of them. In a joint stage a weak method
+            adds to a good one; two weak ones do not make a good one.
     """
 
-    methods: int
     max_stages: int
     max_joint: int
     reference_weights: Sequence[float]
+    leading: int = 2
 
 
 def singles_of(methods: Sequence[str], weights: Sequence[float], seed: int) -> list[Plan]:
@@ -36,27 +37,29 @@ def singles_of(methods: Sequence[str], weights: Sequence[float], seed: int) -> l
     return _in_turn(of_methods)
 
 
-def best_terms(plans: Iterable[Plan], count: int) -> list[Term]:
-    """So many methods of plans of one method, in their order, each with the factor of the first plan that has it."""
+def best_terms(plans: Iterable[Plan]) -> list[Term]:
+    """The methods of plans of one method, in their order, each with the factor of the first plan that has it."""
     best: dict[str, Term] = {}
     for plan in plans:
         ((term,),) = plan.stages
         best.setdefault(term.method, term)
-    return list(best.values())[:count]
+    return list(best.values())
 
 
 class Space:
-    """All plans composed of some methods: no method twice in a stage, no stage twice in a row.
+    """All plans composed of some methods: one that leads in every stage, no method and no stage twice in a row.
 
     Args:
-        terms: The methods, with their factors.
+        terms: The methods, with their factors, best first.
         limits: How they may be composed.
     """
 
     def __init__(self, terms: Sequence[Term], limits: Limits) -> None:
         sizes = range(2, limits.max_joint + 1)
-        self.joint = [stage for size in sizes for stage in itertools.combinations(terms, size)]
-        self.stages = [*((term,) for term in terms), *self.joint]
+        leading = terms[: limits.leading]
+        combined = (stage for size in sizes for stage in itertools.combinations(terms, size))
+        self.joint = [stage for stage in combined if stage[0] in leading]  # Which has its best method first.
+        self.stages = [*((term,) for term in leading), *self.joint]
         self.numbers_of_stages = range(1, limits.max_stages + 1)
         self.reference_weights = limits.reference_weights
 

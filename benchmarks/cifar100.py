@@ -15,6 +15,7 @@ there are cores.
 import argparse
 import concurrent.futures
 import dataclasses
+import gc
 import multiprocessing
 import os
 import pathlib
@@ -70,6 +71,8 @@ class Worker:
             result = train(run, cls.protocol, cls.split, cls.teacher, cls.options.work / cls.options.protocol)
         except FloatingPointError as error:
             return f"{run.name}: {error}"
+        finally:
+            gc.collect()  # The models of a run and their compiled steps refer to one another.
         save(result, run, results_of(cls.options.protocol))
         return f"{run.name}: {result['test']['last epoch']} % in {result['seconds']} s"
 

@@ -1,6 +1,6 @@
 """Quickstart: every method of keras_smskd on scikit-learn's handwritten digits, in one table.
 
-    pip install "keras_smskd[tensorflow,examples]"
+    pip install ".[tensorflow,examples]"
     python examples/quickstart.py
 
 A convolutional teacher learns from 400 images. A student of 1.5 % of its size learns from 200 others, which the teacher

@@ -36,14 +36,12 @@ def check_fraction(name: str, value: float) -> float:
     return float(value)
 
 
-def check_installed(package: str, needed_by: str, extra: str) -> None:
-    """Raises unless a package of an extra is installed."""
+def check_installed(package: str, needed_by: str) -> None:
+    """Raises unless a package is installed that not all users need."""
     try:
         importlib.import_module(package)
     except ImportError as error:
-        raise ImportError(
-            f"`{needed_by}` needs the `{package}` package: `pip install keras_smskd[{extra}]`."
-        ) from error
+        raise ImportError(f"`{needed_by}` needs the `{package}` package: `pip install {package}`.") from error
 
 
 def check_cosine(name: str, value: float) -> float:

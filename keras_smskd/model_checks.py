@@ -73,7 +73,7 @@ def check_classifiers(*extractors: FeatureExtractor) -> int:
                 "cannot give back the logits that float32 rounded to probabilities of 0 or 1. Build it without its "
                 "last activation (`classifier_activation=None` in keras.applications), or take that off its last "
                 f"layer: `{role}.layers[-1].activation = keras.activations.linear`, where that layer has one, or "
-                f"`keras.Model({role}.inputs, {role}.layers[-2].output)`, where it is the softmax."
+                f"`keras.Model({role}.input, {role}.layers[-1].input)`, where it is the softmax."
             )
     classes, of_student = (extractor.shapes[LOGITS][-1] for extractor in (extractors[0], extractors[-1]))
     if classes != of_student:

@@ -4,10 +4,15 @@ from typing import Any
 
 import keras
 
+from keras_smskd.checks import check_installed
 from keras_smskd.features import inner_layers
 
 Tensor = Any
 HALF = "mixed_float16"
+EXPORTS_NEED = (
+    "ONNX needs `onnx`, with `tf2onnx` on TensorFlow, `jax2onnx` on JAX and `onnxscript` on PyTorch; LiteRT on PyTorch "
+    "`litert-torch`; SavedModel on JAX `tensorflow`."
+)
 
 
 class StudentModel(keras.Model):
@@ -61,15 +66,14 @@ class StudentModel(keras.Model):
                 f"it was. Received: filepath={str(filepath)!r} ({error})"
             ) from error
 
-    def export(self, filepath: Any, *args: Any, **kwargs: Any) -> None:
+    def export(self, filepath: Any, format: str = "tf_saved_model", *args: Any, **kwargs: Any) -> None:
         """Exports the student for inference, as `keras.Model.export` does."""
+        if format == "onnx":
+            check_installed("onnx", f"format={format!r}")  # PyTorch alone says it by an error that is none of Python's.
         try:
-            self.student.export(filepath, *args, **kwargs)
+            self.student.export(filepath, format, *args, **kwargs)
         except ImportError as error:
-            raise ImportError(
-                f"{error} What exports need is installed with the extras `export` or, on JAX, `export-jax`: "
-                "`pip install 'keras_smskd[export]'`."
-            ) from error
+            raise ImportError(f"{error} {EXPORTS_NEED}") from error
 
 
 def policy_of(student: keras.Model) -> Any:

@@ -77,6 +77,7 @@ def expected():
     return weights_of(distiller.student), distiller.history
 
 
+@pytest.mark.slow
 def test_processes_that_are_killed_at_any_moment():
     kills = "12" if keras.backend.backend() == "torch" else "4"  # The others trace their steps anew in every process.
     command = [sys.executable, "-m", "benchmarks.kill_test", "--kills", kills, "--seed", "1", "--dry"]

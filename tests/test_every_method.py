@@ -47,6 +47,7 @@ ONCE = [tuple(METHODS[start::7]) for start in range(7)]
 GROUPS = ANY_TWO if keras.backend.backend() == "torch" else ONCE  # A step that is not compiled is slow elsewhere.
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("methods", GROUPS, ids="+".join)
 def test_methods_join(methods):
     loss = loss_of(*methods)

@@ -1,6 +1,7 @@
 """What is exported is the student: it predicts as in memory, in every format that the backend offers."""
 
 import importlib.util
+import sys
 
 import keras
 import numpy as np
@@ -165,3 +166,9 @@ def test_artefact_holds_the_student_alone(distiller, file_format, tmp_path):
 def test_what_an_export_needs_is_said(distiller, file_format, tmp_path):
     with pytest.raises((ValueError, ImportError), match=refusal(file_format)):
         export(distiller, file_format, tmp_path / "export")
+
+
+def test_onnx_must_be_installed(distiller, monkeypatch, tmp_path):
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    with pytest.raises(ImportError, match="format='onnx'.*pip install onnx"):
+        export(distiller, "onnx", tmp_path / "export")

@@ -13,7 +13,7 @@ from keras_smskd.replicas import replicas
 
 def require(callback: str) -> None:
     """Raises unless the `tensorboard` package is installed, which a callback needs."""
-    check_installed("tensorboard", callback, "tensorboard")
+    check_installed("tensorboard", callback)
 
 
 class EventFile:

@@ -13,7 +13,7 @@ DARK = 0.7  # Changes from which on the colour of a cell is too dark for black t
 
 def require() -> None:
     """Raises unless the `matplotlib` package is installed."""
-    check_installed("matplotlib", "ForgettingReport", "figures")
+    check_installed("matplotlib", "ForgettingReport")
 
 
 def heat_map(matrix: np.ndarray, changes: np.ndarray, stages: Sequence[str]) -> Any:

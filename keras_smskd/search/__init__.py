@@ -3,7 +3,7 @@
 try:
     import keras_tuner  # noqa: F401
 except ImportError as error:
-    raise ImportError("`keras_smskd.search` needs KerasTuner: `pip install keras_smskd[search]`.") from error
+    raise ImportError("`keras_smskd.search` needs KerasTuner: `pip install keras-tuner six`.") from error
 
 from keras_smskd.search.plan_search import PlanSearch
 

@@ -23,6 +23,12 @@ def test_a_softmax_is_taken_off():
     KD(teacher, dense(3))
 
 
+def test_a_softmax_behind_a_model_is_taken_off():
+    inputs = keras.Input((6,))
+    teacher = keras.Model(inputs, keras.layers.Softmax()(dense(5)(inputs)))
+    KD(keras.Model(teacher.input, teacher.layers[-1].input), dense(3))
+
+
 def test_the_student_of_a_distiller_teaches():
     KD(KD(TEACHER, dense(5)).student, dense(3))
 

@@ -61,6 +61,7 @@ def launched(directory, script, processes, **arguments):
     return json.loads(done[0].stdout.splitlines()[-1])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", OF_BACKEND)
 def test_several_devices_train_as_one(name, tmp_path):
     script, devices, processes, cases = OF_BACKEND[name]

@@ -2,6 +2,7 @@
 
 import keras
 import numpy as np
+import pytest
 from keras import layers
 
 import keras_smskd as smskd
@@ -28,6 +29,7 @@ def models():
     return teacher, classifier("mobilenet", mobilenet, "conv_pw_1_relu", layers.Rescaling(1 / 127.5, offset=-1.0))
 
 
+@pytest.mark.slow
 def test_each_model_gets_its_preprocessing():
     generator = np.random.default_rng(0)
     x = generator.uniform(0, 255, (8, *SHAPE)).astype("float32")

@@ -1,0 +1,20 @@
+# Sourced by the scripts beside it: environments made from the project's own files.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+export TF_CPP_MIN_LOG_LEVEL=2 CUDA_VISIBLE_DEVICES=""
+export XLA_FLAGS=--xla_cpu_use_fusion_emitters=false # JAX compiles in three quarters of the time.
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+say() { printf '\n== %s (%s s)\n' "$*" "$SECONDS"; }
+
+# environment NAME REQUIREMENT...: a fresh virtual environment in $work
+environment() {
+    python3 -m venv "$work/$1"
+    for requirement in "${@:2}"; do "$work/$1/bin/pip" install -q "$requirement"; done
+}
+
+absent() { ! "$work/$1/bin/python" -c "import $2" 2>/dev/null || { echo "$2 must not be installed in $1"; exit 1; }; }
+
+# tested BACKEND ARGUMENT...: its tests, in the environment of its name
+tested() { KERAS_BACKEND=$1 "$work/$1/bin/python" -m pytest -n auto "${@:2}"; }

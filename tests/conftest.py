@@ -13,9 +13,19 @@ if "JAX_COMPILATION_CACHE_DIR" not in os.environ:  # Not in a worker of this pro
     os.environ["JAX_COMPILATION_CACHE_DIR"] = compiled.name
     os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
 
+import keras  # noqa: E402
+
 from tests import parity  # noqa: E402
 
 collect_ignore = ["devices/scripts"]  # Each is a process of its own.
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    if keras.backend.backend() != "torch":
+        for item in items:
+            if item.get_closest_marker("compiles"):
+                item.add_marker("slow")
 
 
 @pytest.fixture

@@ -19,6 +19,8 @@ from keras_smskd.backup.checkpoint import Checkpoint
 from keras_smskd.backup.plain import decode, encode, is_plain
 from tests.models import UNTRACED, assert_same_weights, convolutional, images, label_loss, weights_of
 
+pytestmark = pytest.mark.compiles
+
 X, Y = images(24)
 FIT = {"batch_size": 8, "verbose": 0}
 

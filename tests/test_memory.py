@@ -8,6 +8,8 @@ import pytest
 import keras_smskd as smskd
 from tests.models import dense, label_loss, vectors
 
+pytestmark = pytest.mark.compiles
+
 
 @pytest.fixture
 def new_things_alone():

@@ -4,9 +4,12 @@ import importlib.util
 import pathlib
 
 import numpy as np
+import pytest
 
 import keras_smskd as smskd
 from tests.models import convolutional, images, label_loss
+
+pytestmark = pytest.mark.compiles
 
 EXAMPLE = pathlib.Path(__file__).parent.parent / "examples" / "custom_distiller.py"
 

@@ -23,6 +23,8 @@ from keras_smskd.search.rungs import Rung, divided, rungs_of, total
 from keras_smskd.search.space import Limits, Space, singles_of
 from tests.models import CLASSES, Counter, dense, label_loss, vectors
 
+pytestmark = pytest.mark.compiles
+
 HIDDEN = {"hidden": "hidden"}
 METHODS = {
     "KD": smskd.KDDistiller,

@@ -19,6 +19,8 @@ from benchmarks.study.training import Split, split_of, train
 from benchmarks.study.weightings import WEIGHTINGS
 from benchmarks.zoo import build
 
+pytestmark = pytest.mark.compiles
+
 SMALL = dataclasses.replace(DESK, teacher="resnet8", images=40, teacher_images=40, validation_images=20, epochs=2)
 
 

@@ -120,6 +120,7 @@ def test_hidden_states_of_the_kept_tokens_are_matched():
     np.testing.assert_allclose(loss, expected.hidden(*states, x["padding_mask"]).mean(), rtol=1e-4)
 
 
+@pytest.mark.compiles
 def test_the_softmax_of_keras_gives_the_attention():
     keras.utils.set_random_seed(0)
     teacher, student = encoder(16, dropout=0.1), encoder(8, dropout=0.1)

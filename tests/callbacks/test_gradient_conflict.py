@@ -235,6 +235,7 @@ def trained(callbacks, dtype, seed, **arguments):
     ],
 )
 @pytest.mark.filterwarnings(f"ignore:{FIGHT}")
+@pytest.mark.compiles
 def test_nothing_is_changed(dtype, seed, arguments):
     x, y = images(12, seed=1)
     callback = GradientConflict({"inputs": x, "index": np.arange(12)}, y)

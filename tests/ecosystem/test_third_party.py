@@ -68,6 +68,7 @@ def test_a_tracker_sees_every_epoch_and_saves_the_student(tmp_path, make):
     assert_same_weights(keras.saving.load_model(tmp_path / "best.keras"), tracker.kept)
 
 
+@pytest.mark.compiles
 def test_a_tuner_chooses_among_sequences(tmp_path):
     keras_tuner = pytest.importorskip("keras_tuner")
 

@@ -225,7 +225,13 @@ class DistillerContract:
         np.testing.assert_allclose(received, saved, rtol=1e-5, atol=1e-6)
         assert loaded.count_params() == distiller.student.count_params()
 
-    @pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16", "float16"])
+    @pytest.mark.parametrize(
+        "policy",
+        [
+            "mixed_float16",
+            *(pytest.param(policy, marks=pytest.mark.compiles) for policy in ("mixed_bfloat16", "float16")),
+        ],
+    )
     def test_low_precision_student(self, policy):
         x, y = images(16)
         keras.config.set_dtype_policy(policy)

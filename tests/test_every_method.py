@@ -56,6 +56,7 @@ def test_methods_join(methods):
         np.testing.assert_allclose(loss, sum(loss_of(method) for method in methods), rtol=1e-3)
 
 
+@pytest.mark.compiles
 @pytest.mark.parametrize("method", METHODS)
 def test_every_method_in_double_precision(method):
     keras.config.set_floatx("float64")

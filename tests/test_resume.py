@@ -104,6 +104,7 @@ def test_a_stage_is_whole_after_a_run_that_went_on_within_an_epoch(tmp_path):
 
 @pytest.mark.parametrize("every", [1, 2])
 @pytest.mark.parametrize("batches", ENDS.values(), ids=ENDS)
+@pytest.mark.compiles
 def test_dropout_without_a_seed_goes_on(tmp_path, batches, every):
     def dropping():
         keras.utils.set_random_seed(3)

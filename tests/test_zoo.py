@@ -16,6 +16,8 @@ import pytest
 import keras_smskd as smskd
 from benchmarks.zoo import MODELS, blocks, build, shufflenet
 
+pytestmark = pytest.mark.compiles
+
 PARAMETERS = {
     "resnet8": 83_892,
     "resnet14": 181_108,

@@ -214,17 +214,25 @@ def cosine(logs: list[dict[str, list[float]]], name: str) -> str:
 
 
 def search() -> str:
-    """What two searches of one budget found."""
-    rows = []
+    """What two searches of one budget found, that among single methods first."""
+    rows, single = [], None
     for file in sorted((RESULTS / "search").glob("*.json")):
         found = json.loads(file.read_text())
-        best = found["trials"][0]["val_accuracy"]
-        tested = Estimate.of(list(found["test"].values()))
         count = len({(trial["plan"], trial["reference_weight"]) for trial in found["trials"]})
-        rows.append(
-            [file.stem.split("=")[1], count, found["spent"], found["winner"], f"{100 * best:.1f}", tested.text()]
-        )
-    head = ["Stages, at most", "Plans tried", "Epochs", "Winner", "Its validation accuracy", "Its test accuracy"]
+        best, tested = found["trials"][0]["val_accuracy"], found["test"]
+        single = single or tested
+        against = Estimate.of([tested[seed] - single[seed] for seed in tested])
+        accuracies = [f"{100 * best:.1f}", Estimate.of(list(tested.values())).text(), against.text("+")]
+        rows.append([file.stem.split("=")[1], count, found["spent"], found["winner"], *accuracies])
+    head = [
+        "Stages, at most",
+        "Plans tried",
+        "Epochs",
+        "Winner",
+        "On validation images",
+        "On test images",
+        "To the first",
+    ]
     return table(head, rows)
 
 

@@ -3,6 +3,7 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 export TF_CPP_MIN_LOG_LEVEL=2 CUDA_VISIBLE_DEVICES=""
 export XLA_FLAGS=--xla_cpu_use_fusion_emitters=false # JAX compiles in three quarters of the time.
+torch=torch==2.13.0 # An open range brings CUDA.
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
@@ -12,6 +13,15 @@ say() { printf '\n== %s (%s s)\n' "$*" "$SECONDS"; }
 environment() {
     python3 -m venv "$work/$1"
     for requirement in "${@:2}"; do "$work/$1/bin/pip" install -q "$requirement"; done
+}
+
+# environment_of BACKEND: that of its tests, under its name
+environment_of() {
+    case $1 in
+    tensorflow) environment tensorflow ".[tensorflow,dev,cv,hub]" ;;
+    jax) environment jax ".[jax,dev,export-jax]" ;;
+    torch) environment torch "$torch" ".[torch,dev]" ;;
+    esac
 }
 
 absent() { ! "$work/$1/bin/python" -c "import $2" 2>/dev/null || { echo "$2 must not be installed in $1"; exit 1; }; }

@@ -1,4 +1,4 @@
-"""One thread a process; keeps JAX from optimising what runs once; prints the tally of parity cases."""
+"""One thread a process; keeps JAX from optimising what runs once; what is slow where; the tally of parity cases."""
 
 import builtins
 import os
@@ -22,10 +22,9 @@ collect_ignore = ["devices/scripts"]  # Each is a process of its own.
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
-    if keras.backend.backend() != "torch":
-        for item in items:
-            if item.get_closest_marker("compiles"):
-                item.add_marker("slow")
+    compiling = [item for item in items if item.get_closest_marker("compiles")]
+    for item in compiling if keras.backend.backend() != "torch" else ():
+        item.add_marker("slow")
 
 
 @pytest.fixture

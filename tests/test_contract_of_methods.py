@@ -8,7 +8,7 @@ from keras import layers, ops
 import keras_smskd as smskd
 from keras_smskd.layouts import as_maps, as_sequences
 from tests import expected
-from tests.models import CLASSES, convolutional, dense, images, label_loss, vectors
+from tests.models import CLASSES, convolutional, dense, images, label_loss, logits, vectors
 
 
 def fitted(distiller, x, y, epochs=1, **arguments):
@@ -76,8 +76,8 @@ class Views(smskd.Distiller):
 
     def distillation_loss(self, teacher, student, y):
         of_views = [ops.reshape(of_model["views"]["logits"], (-1, 2, CLASSES)) for of_model in (teacher, student)]
-        for of_model, logits in zip((teacher, student), of_views):
-            assert tuple(of_model["logits"].shape[1:]) == tuple(logits.shape[2:])
+        for of_model, views in zip((teacher, student), of_views):
+            assert tuple(of_model["logits"].shape[1:]) == tuple(views.shape[2:])
         return ops.sum((of_views[0][:, 1] - of_views[1][:, 1]) ** 2, axis=-1)
 
 
@@ -89,7 +89,7 @@ def test_views_are_the_methods_own(joint):
     if joint:
         distiller = smskd.JointDistiller([distiller, smskd.KDDistiller(teacher, student, distillation_weight=0.0)])
     logs = fitted(distiller, x, y, batch_size=8)
-    negatives = [ops.convert_to_numpy(model(-x)) for model in (teacher, student)]
+    negatives = [logits(model, -x) for model in (teacher, student)]
     np.testing.assert_allclose(
         logs["distillation_loss"], ((negatives[0] - negatives[1]) ** 2).sum(axis=-1).mean(), rtol=1e-4
     )
@@ -109,7 +109,7 @@ def test_warmup_fades_in(joint):
 
 
 def kd_of(teacher, student, x):
-    return np.mean(expected.kd(ops.convert_to_numpy(teacher(x)), ops.convert_to_numpy(student(x)), 4.0))
+    return np.mean(expected.kd(logits(teacher, x), logits(student, x), 4.0))
 
 
 def test_warmup_starts_anew_in_every_stage():

@@ -3,11 +3,10 @@
 import keras
 import numpy as np
 import pytest
-from keras import ops
 
 from keras_smskd import FitNetDistiller, KDDistiller, SequentialDistiller
 from keras_smskd.reference import freeze_copy
-from tests.models import assert_same_weights, dense, label_loss, vectors, weights_of
+from tests.models import assert_same_weights, dense, label_loss, logits, vectors, weights_of
 
 
 def first_generation():
@@ -47,8 +46,7 @@ def test_a_fresh_student_learns_from_its_parent(parent_of):
 
 
 def distance(teacher, student, x):
-    logits = [ops.convert_to_numpy(model(x)) for model in (teacher, student)]
-    return np.square(logits[0] - logits[1]).mean()
+    return np.square(logits(teacher, x) - logits(student, x)).mean()
 
 
 def test_a_copy_is_the_student_as_it_was():

@@ -7,16 +7,12 @@ from keras import layers, ops
 
 import keras_smskd as smskd
 from tests import expected
-from tests.models import CLASSES, UNTRACED, convolutional, dense, images, label_loss, vectors
+from tests.models import CLASSES, UNTRACED, convolutional, dense, images, label_loss, logits, vectors
 
 
 def trained_once(distiller, x, y):
     distiller.compile(keras.optimizers.SGD(0.0), label_loss() if y is not None else None, **UNTRACED)
     return distiller.fit(x, y, batch_size=len(x), verbose=0).history["distillation_loss"][0]
-
-
-def logits(model, x):
-    return ops.convert_to_numpy(model(x)).astype(float)
 
 
 @pytest.mark.parametrize("weighting", ["uniform", "tcp"])

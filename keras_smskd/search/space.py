@@ -47,7 +47,7 @@ def best_terms(plans: Iterable[Plan]) -> list[Term]:
 
 
 class Space:
-    """All plans composed of some methods: one that leads in every stage, no method and no stage twice in a row.
+    """All plans composed of some methods: one that leads in every stage, none twice in it; no stage twice in a row.
 
     Args:
         terms: The methods, with their factors, best first.

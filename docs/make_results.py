@@ -169,7 +169,7 @@ def short() -> str:
 
 def stages() -> str:
     """One to six stages in the same number of epochs."""
-    return compared(PROCESSOR, [Run("KD"), *STAGES], "KD")
+    return compared(PROCESSOR, STAGES, "KD")
 
 
 def forgotten(label: str) -> str:

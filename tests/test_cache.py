@@ -150,6 +150,7 @@ def test_the_teacher_is_called_once_for_each_sample():
     assert float(count.numpy()) >= before + 5 * SAMPLES
 
 
+@pytest.mark.compiles
 def test_several_teachers():
     def make(teacher, student):
         keras.utils.set_random_seed(5)
@@ -170,6 +171,7 @@ def files(directory):
     return {path.relative_to(directory): path.stat().st_size for path in directory.rglob("*.*")}
 
 
+@pytest.mark.compiles
 def test_a_directory_serves_the_next_run(tmp_path):
     first = trained(cache=tmp_path)
     kept = files(tmp_path)
@@ -191,6 +193,7 @@ def test_half_precision_takes_half_the_size(tmp_path):
         trained(teacher=huge, cache=smskd.Cache(dtype="float16"))
 
 
+@pytest.mark.compiles
 def test_another_teacher_has_its_own(tmp_path):
     trained(cache=tmp_path)
     other = convolutional(6)
@@ -198,6 +201,7 @@ def test_another_teacher_has_its_own(tmp_path):
     assert len(list(tmp_path.iterdir())) == 2
 
 
+@pytest.mark.compiles
 def test_samples_that_are_new_are_added(tmp_path):
     cache = smskd.Cache(tmp_path)
     trained(X[:10], Y[:10], cache=cache)
@@ -214,6 +218,7 @@ def test_augmentation_behind_the_cache_is_refused():
         trained(source, None, epochs=20, cache=True)
 
 
+@pytest.mark.compiles
 @pytest.mark.parametrize("kept", ["memory", "directory"])
 def test_a_changed_preprocessing_meets_no_old_knowledge(tmp_path, kept):
     """The functions have the same code; every second sample is known from the first."""
@@ -229,6 +234,7 @@ def test_a_changed_preprocessing_meets_no_old_knowledge(tmp_path, kept):
         assert_same_run(trained(make=make(3.0)), trained(make=make(3.0), cache=cache))
 
 
+@pytest.mark.compiles
 def test_the_same_weights_in_another_architecture_are_another_teacher(tmp_path):
     teacher, other = convolutional(6), convolutional(6)
     other.set_weights(teacher.get_weights())
@@ -252,6 +258,7 @@ class Resized(Batches):
         return (x[:, :6, :6] if index == 1 else x), y
 
 
+@pytest.mark.compiles
 @pytest.mark.skipif(keras.backend.backend() == "tensorflow", reason="AT needs to know sizes, which a graph does not.")
 @pytest.mark.parametrize("kept", ["memory", "directory"])
 def test_batches_of_several_sizes(tmp_path, kept):
@@ -356,6 +363,7 @@ def test_what_cannot_be_cached():
     assert_same_weights(student, before)
 
 
+@pytest.mark.compiles
 def test_it_says_what_it_took_and_saves(capsys):
     trained(make=three_stages, cache=True, verbose=2)
     text = capsys.readouterr().out
@@ -365,6 +373,7 @@ def test_it_says_what_it_took_and_saves(capsys):
     assert "there before" not in text
 
 
+@pytest.mark.compiles
 def test_it_says_what_was_known(capsys, tmp_path):
     half = SAMPLES // 2
     trained(X[:half], Y[:half], make=three_stages, cache=tmp_path)

@@ -101,6 +101,7 @@ def test_sample_weights_go_with_the_samples():
     assert_same_run(trained(sample_weight=weights, shuffle=False, cache=cache), expected)
 
 
+@pytest.mark.compiles
 def test_stages_go_on_with_the_next_view():
     expected = online(Views(3, layer(), 0), make=three_stages)
     cache = smskd.Cache(views=3, augment=layer())
@@ -128,6 +129,7 @@ def test_samples_are_shuffled_by_the_seed_of_keras():
     assert np.abs(np.array(runs[0][1]) - runs[2][1]).max() > 0
 
 
+@pytest.mark.compiles
 def test_indices_go_with_the_samples():
     def make(teacher, student):
         arguments = {"layers": {"pool": "pool"}, "samples": SAMPLES, "negatives": 4, "size": 4}

@@ -40,11 +40,13 @@ def are_equal(method, steps_of):
     return bool(np.isclose(received, expected, rtol=1e-5, atol=1e-7))
 
 
+@pytest.mark.compiles
 @pytest.mark.parametrize("method", SOME_METHODS)
 def test_methods_that_compare_samples_are_those_that_are_said_to(method):
     assert are_equal(method, lambda *case: left_out(*case, sample=2)) == (method not in COUPLED)
 
 
+@pytest.mark.compiles
 @pytest.mark.parametrize("method", SOME_METHODS)
 def test_methods_that_depend_on_the_order_are_those_that_are_said_to(method):
     order = np.array([3, 0, 7, 4, 1, 6, 2, 5])

@@ -73,6 +73,7 @@ def averaging():
     return keras.optimizers.Adam(0.05, use_ema=True, ema_momentum=0.9)
 
 
+@pytest.mark.compiles
 @pytest.mark.parametrize("batches", ENDS.values(), ids=ENDS)
 def test_an_optimizer_that_averages_weights_goes_on(tmp_path, averaged, batches):
     trained(tmp_path, sequence(averaging()), batches, backup_every=1)
@@ -133,6 +134,7 @@ def test_a_fault_after_a_resume_within_an_epoch_has_its_batch(tmp_path):
         trained(tmp_path, distiller, callbacks=[spoils], backup_every=1)
 
 
+@pytest.mark.compiles
 def test_class_weights_of_numpy_are_kept(tmp_path):
     weights = {np.int64(0): np.float32(2.0), np.int64(1): 1.0}
     trained(tmp_path, sequence(), 2, class_weight=weights)
@@ -235,6 +237,7 @@ def without_config():
     return model
 
 
+@pytest.mark.compiles
 @pytest.mark.parametrize("best", [None, "loss"])
 def test_a_student_that_cannot_be_serialised_is_kept_by_its_weights(tmp_path, best):
     def made():

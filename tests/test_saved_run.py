@@ -87,6 +87,7 @@ def test_the_plan_comes_back(tmp_path, whole):
         assert_same_weights(getattr(loaded, name), weights_of(getattr(whole, name)))
 
 
+@pytest.mark.compiles
 def test_a_run_that_was_over_begins_anew_with_its_student(tmp_path):
     distiller = sequence()
     distiller.fit(X, Y, **FIT)
@@ -98,6 +99,7 @@ def test_a_run_that_was_over_begins_anew_with_its_student(tmp_path):
     assert_same_weights(loaded.student, weights_of(distiller.student))
 
 
+@pytest.mark.compiles
 def test_a_run_that_never_began_is_saved(tmp_path, whole):
     sequence().save(tmp_path / "run.keras")
     loaded = keras.saving.load_model(tmp_path / "run.keras")
@@ -122,6 +124,7 @@ def test_a_run_without_its_teacher(tmp_path, whole):
         smskd.SequentialDistiller.load(tmp_path / "without.keras", teacher=teacher)
 
 
+@pytest.mark.compiles
 def test_a_run_that_was_kept_within_epochs_is_seeded_as_before(tmp_path):
     arguments = {**FIT, "backup_dir": tmp_path / "run", "backup_every": 1}
     expected, ended = sequence(), sequence()
@@ -134,6 +137,7 @@ def test_a_run_that_was_kept_within_epochs_is_seeded_as_before(tmp_path):
     assert_same_weights(loaded.student, weights_of(expected.student))
 
 
+@pytest.mark.compiles
 def test_other_data_are_refused(tmp_path):
     interrupted(3).save(tmp_path / "run.keras")
     loaded = keras.saving.load_model(tmp_path / "run.keras")
@@ -146,6 +150,7 @@ def test_other_data_are_refused(tmp_path):
     assert loaded.history.epoch == [0, 1, 2, 3]
 
 
+@pytest.mark.compiles
 def test_other_callbacks_begin_anew(tmp_path):
     interrupted(3).save(tmp_path / "run.keras")
     loaded = keras.saving.load_model(tmp_path / "run.keras")
@@ -193,6 +198,7 @@ def test_a_function_with_a_name_is_handed_to_load(tmp_path):
     assert loaded.weighting is named
 
 
+@pytest.mark.compiles
 def test_a_loaded_run_is_saved_as_it_is(tmp_path, whole):
     interrupted(2).save(tmp_path / "run.keras")
     loaded = keras.saving.load_model(tmp_path / "run.keras")
@@ -207,6 +213,7 @@ def test_a_loaded_run_is_saved_as_it_is(tmp_path, whole):
     assert_same_weights(again.student, weights_of(whole.student))
 
 
+@pytest.mark.compiles
 def test_a_loaded_run_has_its_seed(tmp_path, whole):
     interrupted(3).save(tmp_path / "run.keras")
     loaded = keras.saving.load_model(tmp_path / "run.keras")

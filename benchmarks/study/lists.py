@@ -26,6 +26,8 @@ DESK = [*SINGLES, *JOINT, *_rows(*ORDERS, *TRIPLES)]
 WITHOUT = _rows(*ORDERS, *TRIPLES, reference_weight=0.0)
 
 ABLATION = [
+    *_rows("KD", *ABLATED),
+    *_rows(*ABLATED, reference_weight=0.0),
     *(run for weighting in WEIGHTINGS for run in _rows(*ABLATED, weighting=weighting)),
     *(run for weight in REFERENCE_WEIGHTS for run in _rows(*ABLATED, reference_weight=weight)),
     *(run for temperature in REFERENCE_TEMPERATURES for run in _rows(*ABLATED, reference_temperature=temperature)),
@@ -33,10 +35,13 @@ ABLATION = [
 ]
 
 STAGES = [
-    run
-    for count in (2, 3, 4, 6)
-    for weight in (0.0, 1.0)
-    for run in _rows(" > ".join(LONGEST[-count:]), reference_weight=weight)
+    *_rows("KD"),
+    *(
+        run
+        for count in (2, 3, 4, 6)
+        for weight in (0.0, 1.0)
+        for run in _rows(" > ".join(LONGEST[-count:]), reference_weight=weight)
+    ),
 ]
 
 LONGER = [

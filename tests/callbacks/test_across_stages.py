@@ -28,6 +28,7 @@ def fit(distiller, *callbacks, epochs=3):
     return distiller.fit(x, y, epochs=epochs, verbose=0, validation_data=(x, y), callbacks=list(callbacks))
 
 
+@pytest.mark.compiles
 def test_model_checkpoint_saves_the_student_in_every_stage(distiller, tmp_path):
     checkpoint = keras.callbacks.ModelCheckpoint(tmp_path / "{epoch}.keras", monitor="loss", save_best_only=True)
     history = fit(distiller, checkpoint)
@@ -39,6 +40,7 @@ def test_model_checkpoint_saves_the_student_in_every_stage(distiller, tmp_path):
     assert len(best.weights) == len(distiller.student.weights)
 
 
+@pytest.mark.compiles
 def test_early_stopping_ends_its_stage_alone(distiller):
     stopping = keras.callbacks.EarlyStopping(monitor="loss", min_delta=1e9, patience=1)
     history = fit(distiller, stopping, epochs=5)
@@ -46,6 +48,7 @@ def test_early_stopping_ends_its_stage_alone(distiller):
     assert history.epoch == [0, 1, 2, 3]
 
 
+@pytest.mark.compiles
 def test_early_stopping_may_restore_the_best_weights(distiller):
     stopping = keras.callbacks.EarlyStopping(monitor="loss", mode="max", patience=1, restore_best_weights=True)
     assert len(fit(distiller, stopping, epochs=4).stages) == 2
@@ -60,6 +63,7 @@ def test_the_learning_rate_starts_anew(distiller):
     assert first is not second
 
 
+@pytest.mark.compiles
 def test_csv_logger_writes_one_table(distiller, tmp_path):
     path = tmp_path / "log.csv"
     logger = keras.callbacks.CSVLogger(path)

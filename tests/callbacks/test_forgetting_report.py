@@ -152,6 +152,7 @@ def with_index():
     return {"inputs": IMAGES, "index": np.arange(16)}
 
 
+@pytest.mark.compiles
 def test_the_compiled_evaluation_changes_nothing():
     distillers = [stage.distiller for stage in of_images().stages]
     before = keras.tree.flatten([weights_of(distiller) for distiller in distillers])
@@ -164,6 +165,7 @@ def test_the_compiled_evaluation_changes_nothing():
         np.testing.assert_array_equal(value, same)
 
 
+@pytest.mark.compiles
 def test_training_is_the_same_with_and_without():
     students = []
     for callbacks in ([], [ForgettingReport((with_index(), LABELS), batch_size=8)]):
@@ -177,6 +179,7 @@ def test_training_is_the_same_with_and_without():
     assert np.isfinite(matrix).all()
 
 
+@pytest.mark.compiles
 def test_a_method_that_knows_samples_by_index_is_nan_without_it():
     report, distiller = ForgettingReport((IMAGES, LABELS)), of_images()
     distiller.fit(IMAGES, LABELS, callbacks=[report], verbose=0)
@@ -184,6 +187,7 @@ def test_a_method_that_knows_samples_by_index_is_nan_without_it():
     assert np.isnan(report.forgotten).tolist() == [False, True, False]
 
 
+@pytest.mark.compiles
 def test_the_objectives_are_what_training_logs():
     """Of an untrained student without batch statistics, for one batch: views, joint methods, several teachers."""
     teachers, student = [dense(6, size=36), dense(6, size=36)], dense(3, size=36)

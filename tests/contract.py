@@ -226,22 +226,17 @@ class DistillerContract:
         assert float(ops.convert_to_numpy(copy.distillation_weight)) == 7.0
 
     def test_what_is_saved_is_the_student(self, tmp_path):
-        x, y = images(8)
-        distiller = self.distiller(learning_rate=0.01, compiled=False)
-        distiller.train_on_batch(x, y)
+        x, _ = images(8)
+        distiller = self.distiller()
+        for variable in distiller.student.weights:
+            variable.assign(variable + 0.1)
         distiller.save(tmp_path / "student.keras")
         loaded = keras.saving.load_model(tmp_path / "student.keras")
         np.testing.assert_allclose(logits(loaded, x), logits(distiller, x), rtol=1e-5, atol=1e-6)
         assert loaded.count_params() == distiller.student.count_params()
 
-    @pytest.mark.parametrize(
-        "policy",
-        [
-            "mixed_float16",
-            pytest.param("mixed_bfloat16", marks=pytest.mark.compiles),
-            pytest.param("float16", marks=pytest.mark.compiles),
-        ],
-    )
+    @pytest.mark.compiles
+    @pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16", "float16"])
     def test_low_precision_student(self, policy):
         x, y = images(16)
         keras.config.set_dtype_policy(policy)

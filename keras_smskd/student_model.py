@@ -68,9 +68,9 @@ class StudentModel(keras.Model):
 
     def export(self, filepath: Any, format: str = "tf_saved_model", *args: Any, **kwargs: Any) -> None:
         """Exports the student for inference, as `keras.Model.export` does."""
-        if format == "onnx":
-            check_installed("onnx", f"format={format!r}")  # PyTorch alone says it by an error that is none of Python's.
         try:
+            if format == "onnx":
+                check_installed("onnx", f"format={format!r}")  # PyTorch alone says it by an error none of Python's.
             self.student.export(filepath, format, *args, **kwargs)
         except ImportError as error:
             raise ImportError(f"{error} {EXPORTS_NEED}") from error

@@ -1,5 +1,6 @@
 """A distiller's configuration, from the arguments that its constructor keeps."""
 
+import difflib
 import inspect
 from typing import Any
 
@@ -61,11 +62,28 @@ def with_models(serialized: dict[str, Any], models: dict[str, Any]) -> Any:
     return keras.saving.deserialize_keras_object({**serialized, "config": {**serialized["config"], **models}})
 
 
-def _keyword_only(owner: type) -> list[str]:
+def check_known(owner: type, unknown: dict[str, Any]) -> None:
+    """Refuses arguments that no constructor of a distiller takes."""
+    for name, value in unknown.items():
+        known = [parameter.name for each in owner.__mro__ for parameter in _named(each) if parameter.name != "self"]
+        nearest = difflib.get_close_matches(name, known, n=1)
+        raise TypeError(
+            f"{owner.__name__} has no argument `{name}`. Received: {name}={value!r}. "
+            + (f"Did you mean `{nearest[0]}`? " if nearest else "")
+            + f"Its arguments are {', '.join(dict.fromkeys(known))}."
+        )
+
+
+def _named(owner: type) -> list[inspect.Parameter]:
+    """The parameters that the constructor of a class takes by name, if it is a distiller's."""
     if not issubclass(owner, KeptArguments) or "__init__" not in vars(owner):
         return []
     parameters = inspect.signature(vars(owner)["__init__"]).parameters.values()
-    return [parameter.name for parameter in parameters if parameter.kind is parameter.KEYWORD_ONLY]
+    return [parameter for parameter in parameters if parameter.kind is not parameter.VAR_KEYWORD]
+
+
+def _keyword_only(owner: type) -> list[str]:
+    return [parameter.name for parameter in _named(owner) if parameter.kind is parameter.KEYWORD_ONLY]
 
 
 def deserialized(value: Any) -> Any:

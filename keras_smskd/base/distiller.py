@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 import keras
 
 from keras_smskd import checks, model_checks
-from keras_smskd.base.arguments import KeptArguments
+from keras_smskd.base.arguments import KeptArguments, check_known
 from keras_smskd.base.caching import Caching
 from keras_smskd.base.data_check import DataCheck
 from keras_smskd.base.epoch_counter import EpochCounter, in_front
@@ -59,7 +59,7 @@ class Distiller(KeptArguments, Caching):
         name: Name of the model.
 
     Raises:
-        TypeError: If teacher or student is no `keras.Model`.
+        TypeError: If teacher or student is no `keras.Model`, or an argument is unknown.
         ValueError: If teacher and student are not built, share weights, end in a softmax or differ in classes or
             inputs, if a layer is unknown or does not fire exactly once, if its features are not what the method
             reads, or if a number is out of range.
@@ -100,7 +100,9 @@ class Distiller(KeptArguments, Caching):
         distillation_weight: float | None = None,
         warmup_epochs: float = 0,
         name: str | None = None,
+        **unknown: Any,
     ) -> None:
+        check_known(type(self), unknown)
         models = model_checks.check_teachers(teacher, teachers)
         super().__init__(models, student, layers, teacher_weighting, teacher_preprocessing, name)
         self._add_terms(label_weight, distillation_weight, warmup_epochs)

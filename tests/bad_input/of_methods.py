@@ -45,4 +45,14 @@ MISUSES = {
     "views that are not made": (without(views=2), NotImplementedError, "Wrong has 2 views and must define `augment"),
     "larger batches": (without(smallest_batch=9), ValueError, "`batch_size` must be at least 9 for Wrong"),
     "argument that is not kept": (that_forgets, NotImplementedError, "Wrong must keep the argument `strength`"),
+    "misspelt argument": (
+        lambda: smskd.KDDistiller(TEACHER, STUDENT, temprature=4.0),
+        TypeError,
+        "KDDistiller has no argument `temprature`. Received: temprature=4.0. Did you mean `temperature`.* label_weight",
+    ),
+    "unknown argument": (
+        lambda: smskd.JointDistiller([smskd.KDDistiller(TEACHER, STUDENT)], rate=2),
+        TypeError,
+        "JointDistiller has no argument `rate`. Received: rate=2.*distillers, weights",
+    ),
 }

@@ -1,5 +1,6 @@
 """The reference: a frozen copy of the student, and the loss that holds the student near it."""
 
+import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -57,6 +58,10 @@ WEIGHTINGS: dict[str, Weighting] = {"tcp": tcp_weighting, "uniform": uniform_wei
 def get_weighting(identifier: str | Weighting) -> Weighting:
     """Returns the weighting rule of that name, or `identifier` itself if it is a callable."""
     if callable(identifier):
+        if not _takes_logits_and_labels(identifier):
+            raise TypeError(
+                f"`weighting` must be callable with `(teacher_logits, y)`. Received: weighting={identifier!r}"
+            )
         return identifier
     if not isinstance(identifier, str) or identifier not in WEIGHTINGS:
         raise ValueError(
@@ -64,6 +69,16 @@ def get_weighting(identifier: str | Weighting) -> Weighting:
             f"Received: weighting={identifier!r}"
         )
     return WEIGHTINGS[identifier]
+
+
+def _takes_logits_and_labels(function: Weighting) -> bool:
+    try:
+        inspect.signature(function).bind("teacher_logits", "y")
+    except TypeError:
+        return False
+    except ValueError:  # What is written in C may not say what it takes.
+        return True
+    return True
 
 
 def reference_loss(reference: Tensor, student: Tensor, weights: Tensor, temperature: float = 4.0) -> Tensor:

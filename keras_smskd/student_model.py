@@ -11,7 +11,7 @@ Tensor = Any
 HALF = "mixed_float16"
 EXPORTS_NEED = (
     "ONNX needs `onnx`, with `tf2onnx` on TensorFlow, `jax2onnx` on JAX and `onnxscript` on PyTorch; LiteRT on PyTorch "
-    "`litert-torch`; SavedModel on JAX `tensorflow`."
+    "`litert-torch`; SavedModel on JAX `tensorflow`. PyTorch exports no SavedModel."
 )
 
 

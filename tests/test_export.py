@@ -162,6 +162,21 @@ def test_artefact_holds_the_student_alone(distiller, file_format, tmp_path):
     assert abs(exported - alone) < weights / 4
 
 
+@pytest.mark.skipif("onnx" not in EXPORTED, reason=f"needs {refusal('onnx')}")
+@pytest.mark.xfail(BACKEND == "jax", reason="jax2onnx writes a `MaxPool` that no runtime takes", strict=True)
+def test_a_student_that_pools_in_onnx(tmp_path):
+    teacher, pooling = (
+        keras.Sequential(
+            [keras.Input((8, 8, 1)), layers.Conv2D(width, 3), layers.MaxPooling2D(), layers.Flatten(), layers.Dense(4)]
+        )
+        for width in (8, 4)
+    )
+    x, _ = images(1)
+    distiller = smskd.KDDistiller(teacher, pooling)
+    serve = serving(export(distiller, "onnx", tmp_path / "export"))
+    np.testing.assert_allclose(serve(x), distiller.predict(x, verbose=0), rtol=1e-5, atol=1e-6)
+
+
 @pytest.mark.parametrize("file_format", REFUSED)
 def test_what_an_export_needs_is_said(distiller, file_format, tmp_path):
     with pytest.raises((ValueError, ImportError), match=refusal(file_format)):

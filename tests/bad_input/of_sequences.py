@@ -77,6 +77,11 @@ MISUSES = {
     "weighting of one stage": (lambda: sequence(kd(), weighting="TCP"), ValueError, "`weighting` must be one of"),
     "weighting is a list": (lambda: sequence(weighting=["tcp"]), ValueError, "`weighting` must be one of"),
     "no weighting": (lambda: sequence(weighting=None), ValueError, "`weighting` must be one of.*weighting=None"),
+    "weighting by logits alone": (
+        lambda: sequence(weighting=lambda logits: logits[:, 0]),
+        TypeError,
+        r"`weighting` must be callable with `\(teacher_logits, y\)`. Received: weighting=",
+    ),
     "weighting of one number": (
         lambda: fit(sequence(weighting=lambda logits, y: 1.0)),
         ValueError,

@@ -5,7 +5,7 @@ export TF_CPP_MIN_LOG_LEVEL=2 CUDA_VISIBLE_DEVICES=""
 export XLA_FLAGS=--xla_cpu_use_fusion_emitters=false # JAX compiles in three quarters of the time.
 torch=torch==2.13.0 # An open range brings CUDA.
 work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
+trap 'kill $(jobs -p) 2>/dev/null || true; wait; rm -rf "$work"' EXIT
 
 say() { printf '\n== %s (%s s)\n' "$*" "$SECONDS"; }
 
@@ -25,6 +25,12 @@ environment_of() {
 }
 
 absent() { ! "$work/$1/bin/python" -c "import $2" 2>/dev/null || { echo "$2 must not be installed in $1"; exit 1; }; }
+
+lowest_keras() { # in the environment of PyTorch
+    local lowest
+    lowest=$(sed -n 's/.*"keras>=\([0-9.]*\)", "numpy.*/\1/p' setup.py)
+    "$work/torch/bin/pip" install -q "keras==$lowest.*"
+}
 
 # tested BACKEND ARGUMENT...: its tests, in the environment of its name
 tested() { KERAS_BACKEND=$1 "$work/$1/bin/python" -m pytest -n auto "${@:2}"; }

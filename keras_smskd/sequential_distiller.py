@@ -41,7 +41,7 @@ class SequentialDistiller(SavedRun):
         name: Name of the model.
 
     Raises:
-        TypeError: If a stage is neither a `Stage` nor a distiller.
+        TypeError: If a stage is neither a `Stage` nor a distiller, or `weighting` does not take logits and labels.
         ValueError: If there is no stage, the stages differ in teacher or student, a number is out of range, or the
             student cannot be copied.
 

@@ -163,7 +163,6 @@ def test_artefact_holds_the_student_alone(distiller, file_format, tmp_path):
 
 
 @pytest.mark.skipif("onnx" not in EXPORTED, reason=f"needs {refusal('onnx')}")
-@pytest.mark.xfail(BACKEND == "jax", reason="jax2onnx writes a `MaxPool` that no runtime takes", strict=True)
 def test_a_student_that_pools_in_onnx(tmp_path):
     teacher, pooling = (
         keras.Sequential(
@@ -173,8 +172,12 @@ def test_a_student_that_pools_in_onnx(tmp_path):
     )
     x, _ = images(1)
     distiller = smskd.KDDistiller(teacher, pooling)
-    serve = serving(export(distiller, "onnx", tmp_path / "export"))
-    np.testing.assert_allclose(serve(x), distiller.predict(x, verbose=0), rtol=1e-5, atol=1e-6)
+    path = export(distiller, "onnx", tmp_path / "export")
+    if BACKEND == "jax":  # jax2onnx 0.17 writes pooling that no runtime takes; README says so.
+        with pytest.raises(Exception, match="MaxPool"):
+            serving(path)(x)
+    else:
+        np.testing.assert_allclose(serving(path)(x), distiller.predict(x, verbose=0), rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("file_format", REFUSED)

@@ -19,6 +19,9 @@ class KeptArguments(TappedModel):
     Every distiller keeps what it was given under the argument's name, so no method writes a `get_config`.
     """
 
+    decided: tuple[str, ...] = ()
+    """Arguments of `Distiller` that the class gives itself, so that its users cannot."""
+
     def arguments(self) -> dict[str, Any]:
         """The keyword-only arguments of all constructors of the distiller, as kept; of a variable the number."""
         names = [name for owner in reversed(type(self).__mro__) for name in _keyword_only(owner)]
@@ -62,15 +65,16 @@ def with_models(serialized: dict[str, Any], models: dict[str, Any]) -> Any:
     return keras.saving.deserialize_keras_object({**serialized, "config": {**serialized["config"], **models}})
 
 
-def check_known(owner: type, unknown: dict[str, Any]) -> None:
+def check_known(owner: type[KeptArguments], unknown: dict[str, Any]) -> None:
     """Refuses arguments that no constructor of a distiller takes."""
     for name, value in unknown.items():
-        known = [parameter.name for each in owner.__mro__ for parameter in _named(each) if parameter.name != "self"]
+        named = (parameter.name for each in owner.__mro__ for parameter in _named(each))
+        known = [argument for argument in dict.fromkeys(named) if argument not in ("self", *owner.decided)]
         nearest = difflib.get_close_matches(name, known, n=1)
         raise TypeError(
             f"{owner.__name__} has no argument `{name}`. Received: {name}={value!r}. "
             + (f"Did you mean `{nearest[0]}`? " if nearest else "")
-            + f"Its arguments are {', '.join(dict.fromkeys(known))}."
+            + f"Its arguments are {', '.join(known)}."
         )
 
 
@@ -79,7 +83,7 @@ def _named(owner: type) -> list[inspect.Parameter]:
     if not issubclass(owner, KeptArguments) or "__init__" not in vars(owner):
         return []
     parameters = inspect.signature(vars(owner)["__init__"]).parameters.values()
-    return [parameter for parameter in parameters if parameter.kind is not parameter.VAR_KEYWORD]
+    return [each for each in parameters if each.kind not in (each.VAR_POSITIONAL, each.VAR_KEYWORD)]
 
 
 def _keyword_only(owner: type) -> list[str]:

@@ -45,6 +45,8 @@ class JointDistiller(Distiller):
     >>> history = distiller.fit(np.ones((8, 4)), np.zeros(8), verbose=0)
     """
 
+    decided = (*ROLES, *SHARED, "layers")
+
     def __init__(
         self, distillers: Sequence[Distiller], *, weights: Sequence[float] | None = None, **kwargs: Any
     ) -> None:

@@ -53,6 +53,6 @@ MISUSES = {
     "unknown argument": (
         lambda: smskd.JointDistiller([smskd.KDDistiller(TEACHER, STUDENT)], rate=2),
         TypeError,
-        "JointDistiller has no argument `rate`. Received: rate=2.*distillers, weights",
+        "JointDistiller has no argument `rate`. Received: rate=2. Its arguments are distillers, weights, label_w",
     ),
 }

@@ -127,10 +127,11 @@ def restarts() -> str:
             options = {"restart": restart, "epochs": epochs}
             label, without = (Run(plan, reference_weight=weight, **options).label for weight in (1.0, 0.0))
             accuracies = [PROCESSOR.accuracy(without), PROCESSOR.accuracy(label)]
-            adds = PROCESSOR.against(label, without)
-            rows.append([plan, epochs or DESK_PROTOCOL.epochs, "yes" if restart else "no", *accuracies, adds])
-    head = ["Plan", "Epochs", "Begins anew", "Without reference", "With it", "What the reference adds"]
-    return table(head, [row for row in rows if row[-1]])
+            adds, anew = PROCESSOR.against(label, without), Run(plan, epochs=epochs).label
+            gains = "" if restart else PROCESSOR.against(label, anew)
+            rows.append([plan, epochs or DESK_PROTOCOL.epochs, "yes" if restart else "no", *accuracies, adds, gains])
+    head = ["Plan", "Epochs", "Begins anew", "Without reference", "With it", "The reference adds", "To anew, with it"]
+    return table(head, [row for row in rows if row[-2]])
 
 
 def factors() -> str:

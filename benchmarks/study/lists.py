@@ -7,7 +7,7 @@ PAIRS = [("FitNet", "KD"), ("AT", "KD"), ("RKD", "KD"), ("CRD", "VID")]
 TRIPLES = ["FitNet > RKD > KD", "KD > RKD > FitNet"]
 ABLATED = ["FitNet > KD", "KD > FitNet"]
 WEIGHTINGS = ["uniform", "known", "shuffled", "normalized_tcp", "normalized_known"]
-REFERENCE_WEIGHTS = [0.3, 3.0, 10.0]
+REFERENCE_WEIGHTS = [0.0, 0.3, 1.0, 3.0, 10.0]
 REFERENCE_TEMPERATURES = [1.0, 8.0]
 LONGEST = ["KD", "FitNet", "AT", "SP", "RKD", "KD"]
 FACTORS = [0.1, 1.0, 10.0]
@@ -26,8 +26,7 @@ DESK = [*SINGLES, *JOINT, *_rows(*ORDERS, *TRIPLES)]
 WITHOUT = _rows(*ORDERS, *TRIPLES, reference_weight=0.0)
 
 ABLATION = [
-    *_rows("KD", *ABLATED),
-    *_rows(*ABLATED, reference_weight=0.0),
+    *_rows("KD"),
     *(run for weighting in WEIGHTINGS for run in _rows(*ABLATED, weighting=weighting)),
     *(run for weight in REFERENCE_WEIGHTS for run in _rows(*ABLATED, reference_weight=weight)),
     *(run for temperature in REFERENCE_TEMPERATURES for run in _rows(*ABLATED, reference_temperature=temperature)),

@@ -25,7 +25,7 @@ class KeptArguments(TappedModel):
     def arguments(self) -> dict[str, Any]:
         """The keyword-only arguments of all constructors of the distiller, as kept; of a variable the number."""
         names = [name for owner in reversed(type(self).__mro__) for name in _keyword_only(owner)]
-        return {name: self._kept(name) for name in names if name not in MODELS}
+        return {name: self._kept(name) for name in names if name not in (*MODELS, *self.decided)}
 
     def hyperparameters(self) -> dict[str, Any]:
         """Those of the `arguments` that are numbers, strings or booleans."""
@@ -67,15 +67,16 @@ def with_models(serialized: dict[str, Any], models: dict[str, Any]) -> Any:
 
 def check_known(owner: type[KeptArguments], unknown: dict[str, Any]) -> None:
     """Refuses arguments that no constructor of a distiller takes."""
-    for name, value in unknown.items():
-        named = (parameter.name for each in owner.__mro__ for parameter in _named(each))
-        known = [argument for argument in dict.fromkeys(named) if argument not in ("self", *owner.decided)]
-        nearest = difflib.get_close_matches(name, known, n=1)
-        raise TypeError(
-            f"{owner.__name__} has no argument `{name}`. Received: {name}={value!r}. "
-            + (f"Did you mean `{nearest[0]}`? " if nearest else "")
-            + f"Its arguments are {', '.join(known)}."
-        )
+    if not unknown:
+        return
+    name, value = next(iter(unknown.items()))
+    named = (parameter.name for each in owner.__mro__ for parameter in _named(each))
+    known = [argument for argument in dict.fromkeys(named) if argument not in ("self", *owner.decided)]
+    nearest = "".join(f"Did you mean `{near}`? " for near in difflib.get_close_matches(name, known, n=1))
+    raise TypeError(
+        f"{owner.__name__} has no argument `{name}`. Received: {name}={value!r}. {nearest}"
+        f"Its arguments are {', '.join(known)}."
+    )
 
 
 def _named(owner: type) -> list[inspect.Parameter]:

@@ -92,8 +92,7 @@ class JointDistiller(Distiller):
         return next(distiller for distiller in self.distillers if distiller.views > 1).augment(x)
 
     def arguments(self) -> dict[str, Any]:
-        arguments = {**super().arguments(), "weights": _weights_of(self.distillers)}
-        return {name: value for name, value in arguments.items() if name not in SHARED}
+        return {**super().arguments(), "weights": _weights_of(self.distillers)}
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "distillers": [each.config_without_models() for each in self.distillers]}

@@ -12,6 +12,9 @@ import keras
 import numpy as np
 from keras import ops
 
+RESERVED = ("inputs", "index", "known", "views")
+"""Names under which the features of a batch have what belongs to it besides layers."""
+
 Tensor = Any
 
 
@@ -121,6 +124,11 @@ def check_layers(layers: Any, reads: str | None, method: str) -> dict[str, str]:
         raise ValueError(
             f"`layers` of {method} must be a dict of {{teacher_layer: student_layer}} with one entry or more. "
             f"Received: layers={layers!r}"
+        )
+    if taken := sorted({path for pair in layers.items() for path in pair if path in RESERVED}):
+        raise ValueError(
+            f"`layers` cannot name layers '{', '.join(taken)}': features have the batch under such names. Received: "
+            f"layers={layers!r}. Rename them, or match others."
         )
     return dict(layers)
 

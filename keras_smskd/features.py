@@ -2,6 +2,7 @@
 
 import difflib
 import functools
+import math
 import re
 import threading
 from collections.abc import Iterator, Sequence
@@ -49,8 +50,13 @@ class FeatureExtractor:
     def __call__(self, x: Tensor, training: bool | None = False) -> Features:
         with ExitStack() as stack:
             fired = {path: stack.enter_context(outputs_of(layer)) for path, layer in self.layers.items()}
-            fired[LOGITS] = [self.model(x, training=training)]
+            fired[LOGITS] = [self.model(self._taken_of(x), training=training)]
         return {path: keras.ops.cast(self._single(path, outputs), precision()) for path, outputs in fired.items()}
+
+    def _taken_of(self, x: Any) -> Any:
+        """Of named inputs those that the model takes: the other model may take more."""
+        taken = self.model.input if hasattr(self.model, "input") else None
+        return {name: x[name] for name in taken} if isinstance(x, dict) and isinstance(taken, dict) else x
 
     def frozen(self, x: Tensor) -> Features:
         """Calls the model for its knowledge alone: in inference mode, with no gradient through it."""
@@ -137,12 +143,19 @@ def precision() -> str:
 
 
 def example_inputs(model: keras.Model, batch_size: int = 2, free_size: int = 32) -> Any:
-    """Random inputs for a built model; a size that the model leaves free becomes `free_size`."""
+    """Random inputs for a built model; a size that the model leaves free becomes `free_size`.
+
+    Integers are 0 or 1, which any vocabulary has, and begin with 1, since 0 may be masked.
+    """
     generator = np.random.default_rng(0)
 
     def example(x: keras.KerasTensor) -> np.ndarray:
         shape = (x.shape[0] or batch_size, *(free_size if size is None else size for size in x.shape[1:]))
-        return np.ones(shape, x.dtype) if "int" in x.dtype else generator.normal(size=shape).astype(x.dtype)
+        if "int" not in x.dtype:
+            return generator.normal(size=shape).astype(x.dtype)
+        values = generator.integers(0, 2, size=(shape[0], math.prod(shape[1:])))
+        values[:, 0] = 1
+        return values.reshape(shape).astype(x.dtype)
 
     return keras.tree.map_structure(example, input_specs(model))
 

@@ -15,8 +15,8 @@ class StageRecord:
     Attributes:
         name: Its name.
         epoch: Its epochs in the count of the run.
-        history: Its logs, each with a value an epoch: a number, NaN where it was not measured, or a list where it is
-            more than one number.
+        history: Its logs, each with a value an epoch: a number, NaN where it was not measured, a list where it is
+            more than one number, or a string that a callback has put there.
     """
 
     name: str
@@ -26,20 +26,19 @@ class StageRecord:
     def add(self, epoch: int, logs: dict[str, Any]) -> None:
         """Adds an epoch."""
         for log in [*self.history, *(log for log in logs if log not in self.history)]:
-            value = keras.ops.convert_to_numpy(logs.get(log, math.nan))
-            self.history.setdefault(log, [math.nan] * len(self.epoch)).append(np.asarray(value, "float64").tolist())
+            self.history.setdefault(log, [math.nan] * len(self.epoch)).append(_plain(logs.get(log, math.nan)))
         self.epoch.append(epoch)
 
     def measured(self, index: int) -> dict[str, Any]:
         """What one of the epochs has measured."""
         logs = {log: values[index] for log, values in self.history.items() if values}
-        return {log: value for log, value in logs.items() if isinstance(value, list) or not math.isnan(value)}
+        return {log: value for log, value in logs.items() if not isinstance(value, float) or not math.isnan(value)}
 
     @property
     def numbers(self) -> dict[str, list[float]]:
         """The logs that are one number."""
-        is_list = {log for log, values in self.history.items() for value in values if isinstance(value, list)}
-        return {log: values for log, values in self.history.items() if log not in is_list}
+        others = {log for log, values in self.history.items() for value in values if not isinstance(value, float)}
+        return {log: values for log, values in self.history.items() if log not in others}
 
 
 class SequentialHistory(keras.callbacks.History):
@@ -64,6 +63,10 @@ class SequentialHistory(keras.callbacks.History):
         self.epoch = [epoch for stage in self.stages for epoch in stage.epoch]
         names = {log: None for stage in self.stages for log in stage.history}
         self.history = {log: [value for stage in self.stages for value in _values(stage, log)] for log in names}
+
+
+def _plain(value: Any) -> Any:
+    return value if isinstance(value, str) else np.asarray(keras.ops.convert_to_numpy(value), "float64").tolist()
 
 
 def _values(stage: StageRecord, log: str) -> list[Any]:

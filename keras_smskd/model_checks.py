@@ -115,11 +115,12 @@ def check_teachers(teacher: Any, teachers: Any) -> list[keras.Model]:
 def check_inputs(teachers: Sequence[FeatureExtractor], student: FeatureExtractor, preprocessing: Any) -> None:
     """Raises unless every teacher takes what the student takes, or what `preprocessing` makes of it."""
     given = preprocessing(example_inputs(student.model)) if preprocessing else input_specs(student.model)
-    received = _shapes(given)
     for extractor in teachers:
-        accepted = _shapes(input_specs(extractor.model))
-        is_other_number = len(accepted) != len(received) and not isinstance(given, dict)
-        if is_other_number or not all(map(_fits, received, accepted)):
+        wanted = input_specs(extractor.model)
+        is_by_name = isinstance(given, dict) and isinstance(wanted, dict) and given.keys() >= wanted.keys()
+        received = _shapes({name: given[name] for name in wanted} if is_by_name else given)
+        accepted = _shapes(wanted)
+        if len(accepted) != len(received) or not all(map(_fits, received, accepted)):
             raise ValueError(
                 "`teacher_preprocessing` must make the inputs of a teacher from those of the student. Received: "
                 f"teacher_preprocessing={preprocessing!r} for the teacher '{extractor.model.name}' with inputs of "

@@ -33,6 +33,18 @@ def projector(teacher_shape: Shape, student_shape: Shape, activation: str | None
 
 
 @keras.saving.register_keras_serializable("keras_smskd")
+def affine_projector(teacher_shape: Shape, student_shape: Shape) -> keras.Sequential:
+    """Builds a `projector` without ReLU, for features that may be negative.
+
+    Example:
+
+    >>> affine_projector((8, 8, 64), (16, 16, 32)).output_shape
+    (None, 8, 8, 64)
+    """
+    return projector(teacher_shape, student_shape, activation=None)
+
+
+@keras.saving.register_keras_serializable("keras_smskd")
 def pointwise_projector(teacher_shape: Shape, student_shape: Shape, use_bias: bool = True) -> keras.Sequential:
     """Builds the projector that changes the width alone, position by position: 1x1 convolutional for maps, else dense.
 

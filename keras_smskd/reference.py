@@ -133,7 +133,13 @@ class Reference:
         self.temperature = check_positive("reference_temperature", temperature)
         self.weighting = get_weighting(weighting)
         self.student = student
-        self.model = freeze_copy(student, student_factory)
+        try:
+            self.model = freeze_copy(student, student_factory)
+        except ValueError as error:
+            raise ValueError(
+                f"`student` must be copied to make the reference. {error} Pass `student_factory=`, a function without "
+                "arguments that returns a new, built model of the same architecture, or set `reference_weight=0`."
+            ) from error
         self.logits = FeatureExtractor(self.model, [], "reference")
         self.outputs: Any = None
 
@@ -180,15 +186,13 @@ def freeze_copy(student: keras.Model, factory: Callable[[], keras.Model] | None 
     except Exception as error:
         why = " ".join(str(error).split())[:200]
         raise ValueError(_cannot_copy(student, f"{type(error).__name__}: {why}")) from error
-    if not np.allclose(expected, received, rtol=1e-3, atol=1e-3 * np.abs(expected).max()):
+    if not np.allclose(
+        expected, received, rtol=1e-3, atol=1e-3 * np.nanmax(np.abs(expected), initial=0), equal_nan=True
+    ):
         raise ValueError(_cannot_copy(student, "the copy computes other outputs (does a `get_config` miss a value?)"))
     copy.trainable = False
     return copy
 
 
-def _cannot_copy(student: keras.Model, why: str) -> str:
-    return (
-        f"The student '{student.name}' cannot be copied to make the reference ({why}). Pass "
-        "`student_factory=`, a function without arguments that returns a new, built model of the same architecture, "
-        "or set `reference_weight=0`."
-    )
+def _cannot_copy(model: keras.Model, why: str) -> str:
+    return f"The model '{model.name}' cannot be copied ({why})."

@@ -1,12 +1,14 @@
 """A sequence in one `.keras` file: its stages, and how far its run is."""
 
 import pathlib
+from collections.abc import Iterator
 from contextvars import ContextVar
 from typing import Any
 
 import keras
 
 from keras_smskd.backup import Checkpoint, Run, variables
+from keras_smskd.base.arguments import numbered_configs
 from keras_smskd.cache.digests import fingerprint
 from keras_smskd.copies import enable_lora, lora_of
 from keras_smskd.stage import Stage
@@ -32,7 +34,8 @@ class SavedRun(Staged):
 
         What `load` or `keras.saving.load_model` gives back goes on by `fit`, given the data of before: with the epoch
         that was not finished, or with the first stage if the run was over. Callbacks are not saved: give `fit` and
-        `stages[index].callbacks` those of before. The student alone is saved by `student.save`.
+        `stages[index].callbacks` those of before; nor, as in Keras, is what `exclude_from_weight_decay` told an
+        optimizer. The student alone is saved by `student.save`.
 
         Args:
             filepath: The file, ending in `.keras`.
@@ -44,8 +47,8 @@ class SavedRun(Staged):
             ValueError: If the file does not end in `.keras`, or `weighting` or `student_factory` has no name by which
                 `load` would find it.
         """
-        for name in ("weighting", "student_factory"):
-            _check_has_name(name, getattr(self, name))
+        for name, function in self._functions():
+            _check_has_name(name, function)
         if not str(filepath).endswith(".keras"):
             raise ValueError(f"`filepath` of a run must end in '.keras'. Received: filepath={str(filepath)!r}")
         self._include_teacher = include_teacher
@@ -73,6 +76,13 @@ class SavedRun(Staged):
         finally:
             _handed.reset(token)
 
+    def _functions(self) -> Iterator[tuple[str, Any]]:
+        """What a file must name."""
+        yield from (("weighting", self.weighting), ("student_factory", self.student_factory))
+        for stage in self.stages:
+            for distiller in getattr(stage.distiller, "distillers", [stage.distiller]):
+                yield from distiller.arguments().items()
+
     def _teachers(self) -> tuple[keras.Model, ...]:
         """The teachers; no property, which Keras would save."""
         return self.stages[0].distiller.teachers
@@ -82,7 +92,8 @@ class SavedRun(Staged):
         arguments = {name: getattr(self, name) for name in ("name", *KEPT)}
         config = keras.saving.serialize_keras_object({**arguments, "student": self.student, "teachers": teachers})
         config["lora"] = [lora_of(model) for model in (self.student, *(teachers or ()))]
-        return {**config, "stages": [stage.get_config() for stage in self.stages]}
+        with numbered_configs():
+            return {**config, "stages": [stage.get_config() for stage in self.stages]}
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Any:

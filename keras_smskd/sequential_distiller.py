@@ -32,7 +32,8 @@ class SequentialDistiller(SavedRun):
     Args:
         stages: List of `Stage`s or bare distillers, one or more, all of one teacher and one student.
         reference_weight: Weight of the reference loss from the second stage on, at least 0; 0 is plain training in
-            sequence, without a reference.
+            sequence, without a reference. Stages that do not train the student, such as `FTDistiller.initial()`, do not
+            count.
         reference_temperature: Temperature of the reference loss, above 0.
         weighting: Weight of each sample in the reference loss: `"tcp"` for `1 - TCP`, `"uniform"` for 1, or a callable
             `(teacher_logits, y) -> (batch,)`.
@@ -76,7 +77,7 @@ class SequentialDistiller(SavedRun):
         seed: int | None = None,
         backup_dir: Any = None,
         backup_every: int | None = None,
-        backup_best: str | None = None,
+        backup_best: str | tuple[str, str] | None = None,
         resume: bool | str = True,
         **kwargs: Any,
     ) -> SequentialHistory:
@@ -102,7 +103,9 @@ class SequentialDistiller(SavedRun):
             backup_every: Also keeps the run after every so many batches of an epoch, of arrays or of a `PyDataset` of
                 known length whose batches depend on their index alone.
             backup_best: Name of a log, such as `"val_accuracy"`: `student.keras` in `backup_dir` is then the student of
-                the epoch, of all stages, in which it was best (lowest for a loss). Default: the student of the end.
+                the epoch, of all stages, in which it was best. Where Keras does not know whether a metric is better
+                when it is higher or lower, name and mode: `("val_mine", "max")` or `("val_mine", "min")`. Default: the
+                student of the end.
             resume: True to go on with what `backup_dir`, or the loaded sequence, holds, if it is of the same run;
                 `"force"` to go on with that of another one; False to begin anew.
             **kwargs: Further arguments of `keras.Model.fit`, all but `initial_epoch`.
@@ -160,7 +163,7 @@ class SequentialDistiller(SavedRun):
             self._reference.update()
         distiller = self._compile_stage(index)
         distiller.first_epoch = done
-        callbacks = across.for_stage(index, goes_on=run.goes_on)
+        callbacks = across.for_stage(index, run.goes_on, run.is_within_stage)
         stage_run = run.begin_stage(stage.name, distiller, callbacks)
         left = stage_run.left(range(done, done + self._epochs[index]))
         arguments = {**data, "callbacks": [*callbacks, stage_run], "seed": run.seed}

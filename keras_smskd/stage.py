@@ -17,8 +17,9 @@ class Stage:
         distiller: The distiller of the stage.
         epochs: Number of epochs, at least 1, unless `SequentialDistiller.fit` is given others. Default: 1.
         optimizer: The stage's own optimizer. Default: a fresh copy of the one that the sequence is compiled with.
-        reference_weight: The stage's own weight of the reference loss, at least 0; of no effect in the first stage,
-            which has no reference. Default: that of the sequence.
+        reference_weight: The stage's own weight of the reference loss, at least 0; of no effect where there is no
+            reference: in the first stage that trains the student, and in those that do not. Default: that of the
+            sequence.
         callbacks: Callbacks of this stage alone, such as `AdaptiveReferenceWeight`.
         name: Name of the stage. Default: the method's, such as `"FitNet"`.
 
@@ -70,5 +71,16 @@ class Stage:
 
     def fresh_optimizer(self, default: Any) -> keras.optimizers.Optimizer:
         """A new optimizer from the configuration of the stage's own, or of the sequence's; neither is touched."""
-        optimizer = check_optimizer(default if self.optimizer is None else self.optimizer)
-        return type(optimizer).from_config(optimizer.get_config())
+        return _fresh(check_optimizer(default if self.optimizer is None else self.optimizer))
+
+
+def _fresh(optimizer: keras.optimizers.Optimizer) -> keras.optimizers.Optimizer:
+    """A new optimizer of the same configuration, and of what `exclude_from_weight_decay` was told, which is in none."""
+    fresh = type(optimizer).from_config(optimizer.get_config())
+    inner = getattr(optimizer, "inner_optimizer", None)
+    pairs = [(fresh, optimizer)] if inner is None else [(fresh, optimizer), (fresh.inner_optimizer, inner)]
+    for new, old in pairs:
+        for name in ("_exclude_from_weight_decay", "_exclude_from_weight_decay_pattern"):
+            if hasattr(old, name):
+                setattr(new, name, getattr(old, name))
+    return fresh

@@ -36,10 +36,10 @@ class Staged(StudentModel):
         self.stages = tuple(stages)
         self.reference_weights = self._weights_of_stages(checks.check_weight("reference_weight", reference_weight))
         self._epochs = self._epochs_of_stages(None)
-        self.reference_weight = reference_weight
-        self.reference_temperature = reference_temperature
-        self.weighting = weighting
-        self.student_factory = student_factory
+        self._reference_weight = reference_weight
+        self._reference_temperature = reference_temperature
+        self._weighting = weighting
+        self._student_factory = student_factory
         get_weighting(weighting)
         self._reference = None
         if any(self.reference_weights):
@@ -52,9 +52,34 @@ class Staged(StudentModel):
         """The frozen copy of the student, or None if no stage has a reference loss."""
         return self._reference.model if self._reference else None
 
+    @property
+    def reference_weight(self) -> float:
+        """The weight of the reference loss in stages without one of their own."""
+        return self._reference_weight
+
+    @property
+    def reference_temperature(self) -> float:
+        """The temperature of the reference loss."""
+        return self._reference_temperature
+
+    @property
+    def weighting(self) -> str | Weighting:
+        """The weight of each sample in the reference loss."""
+        return self._weighting
+
+    @property
+    def student_factory(self) -> Callable[[], keras.Model] | None:
+        """What makes a new model of the student's architecture."""
+        return self._student_factory
+
     def _weights_of_stages(self, default: float) -> list[float]:
-        own = [default if stage.reference_weight is None else stage.reference_weight for stage in self.stages]
-        return [0.0, *own[1:]]
+        """The weights of the reference loss: 0 in stages that do not train the student, and until one has."""
+        weights, trained = [], False
+        for stage in self.stages:
+            own = default if stage.reference_weight is None else stage.reference_weight
+            weights.append(own if trained and stage.distiller.trains_student else 0.0)
+            trained = trained or stage.distiller.trains_student
+        return weights
 
     def compile(
         self,
@@ -96,6 +121,7 @@ class Staged(StudentModel):
 
     def _compile_stage(self, index: int) -> Distiller:
         stage, weight = self.stages[index], self.reference_weights[index]
+        stage.distiller.given_index = any(each.distiller.needs_index for each in self.stages)
         stage.distiller.attach_reference(self._reference if weight else None, weight)
         optimizer = stage.fresh_optimizer(self._default_optimizer)
         stage.distiller.compile(optimizer=optimizer, **self._compile_arguments())

@@ -20,11 +20,17 @@ from tests import parity  # noqa: E402
 collect_ignore = ["devices/scripts"]  # Each is a process of its own.
 
 
+SEARCHES = ("search.md", "plan_search.py")
+"""Where the examples are a search, whose every trial is compiled."""
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
-    compiling = [item for item in items if item.get_closest_marker("compiles")]
-    for item in compiling if keras.backend.backend() != "torch" else ():
-        item.add_marker("slow")
+    for item in items:
+        if item.path.name in SEARCHES:
+            item.add_marker("compiles")
+        if item.get_closest_marker("compiles") and keras.backend.backend() != "torch":
+            item.add_marker("slow")
 
 
 @pytest.fixture

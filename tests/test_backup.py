@@ -208,6 +208,24 @@ def recompiled(loss=None, metrics=("accuracy",), **arguments):
     return distiller
 
 
+def joined(temperature=4.0, weights=(1.0, 1.0), temperatures=(1, 2)):
+    """A run whose second stage has methods of its own, and a list among its hyperparameters."""
+
+    def other():
+        distiller = sequence()
+        models = (distiller.stages[0].distiller.teacher, distiller.student)
+        members = [
+            smskd.KDDistiller(*models, temperature=temperature),
+            smskd.MLKDDistiller(*models, temperatures=list(temperatures)),
+        ]
+        stages = [*distiller.stages[:1], smskd.JointDistiller(members, weights=list(weights))]
+        distiller = smskd.SequentialDistiller(stages)
+        distiller.compile("adam", label_loss(), metrics=["accuracy"], **UNTRACED)
+        return distiller, {}
+
+    return other
+
+
 OTHER_RUNS = {
     "temperature": (changed(temperature=2.0), r"stages\[1\].temperature: 4.0 before, 2.0 now"),
     "epochs": (changed(epochs=3), r"stages\[0\].epochs: 2 before, 3 now"),
@@ -240,6 +258,21 @@ def test_another_run_is_refused(tmp_path, other, message):
     with pytest.raises(ValueError, match=message):
         kept(tmp_path, distiller, **arguments)
     assert_same_weights(distiller.student, before)
+
+
+@pytest.mark.parametrize(
+    ("other", "message"),
+    [
+        (joined(temperature=1.0), r"stages\[1\].KD_temperature: 4.0 before, 1.0 now"),
+        (joined(weights=[1.0, 0.0]), r"stages\[1\].weights\[1\]: 1.0 before, 0.0 now"),
+        (joined(temperatures=[50]), r"stages\[1\].MLKD_temperatures: \[1.0, 2.0\] before, \[50.0\] now"),
+    ],
+)
+def test_another_joint_stage_is_refused(tmp_path, other, message):
+    with pytest.raises(EndError):
+        kept(tmp_path, joined()()[0], EndsIn(1))
+    with pytest.raises(ValueError, match=message):
+        kept(tmp_path, other()[0])
 
 
 def test_other_data_are_refused(tmp_path):
@@ -450,19 +483,19 @@ def test_the_student_of_the_directory_is_the_last_or_the_best(tmp_path):
 
         def on_epoch_end(self, epoch, logs=None):
             logs["val_quality"] = self.values[epoch]
-            logs["val_some_loss"] = -self.values[epoch]
+            logs["val_some_loss"] = logs["val_error"] = -self.values[epoch]
             students[epoch] = weights_of(self.model.student)
 
     students = {}
-    for best, epoch in (("val_quality", 2), ("val_some_loss", 2), (None, 4)):
+    for best, epoch in ((("val_quality", "max"), 2), ("val_some_loss", 2), ("val_error", 2), (None, 4)):
         directory = tmp_path / str(best)
         for ends in (EndsIn(3), EndsIn(-1)):
             with contextlib.suppress(EndError):
-                distiller = sequence()
+                distiller = recompiled(metrics=[keras.metrics.SparseCategoricalCrossentropy("error", from_logits=True)])
                 arguments = {"backup_dir": directory, "backup_best": best, "seed": 5}
                 distiller.fit(X, Y, callbacks=[Overwrites(), ends], **arguments, **FIT)
         about = json.loads((directory / "student.json").read_text())
-        assert about["chosen"] == (f"best {best}" if best else "last")
+        assert about["chosen"] == (f"best {best if isinstance(best, str) else best[0]}" if best else "last")
         assert (about["epoch"], about["stage"]) == (epoch, "FitNet" if best else "KD")
         assert_same_weights(keras.models.load_model(directory / "student.keras"), students[epoch - 1])
 
@@ -472,8 +505,12 @@ def test_the_best_is_by_a_log_that_there_is(tmp_path):
         kept(tmp_path, backup_best="val_acuracy")
     with pytest.raises(ValueError, match="`backup_best` .*need a `backup_dir`"):
         sequence().fit(X, Y, backup_best="loss", **FIT)
-    with pytest.raises(TypeError, match="`backup_best` must be the name of a log"):
-        kept(tmp_path, backup_best=3)
+    for best in (3, ("loss", "lowest")):
+        with pytest.raises(TypeError, match="`backup_best` must be the name of a log, or a tuple of a name and 'min'"):
+            kept(tmp_path, backup_best=best)
+    own = keras.metrics.MeanMetricWrapper(lambda y, logits: keras.ops.max(logits, axis=-1), name="own")
+    with pytest.raises(ValueError, match=r"higher or lower, which Keras does not know: \('own', 'max'\)"):
+        kept(tmp_path / "unknown", recompiled(metrics=[own]), backup_best="own")
 
 
 def test_a_seed_repeats_order_and_random_numbers():

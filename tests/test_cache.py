@@ -9,6 +9,7 @@ import pytest
 
 import keras_smskd as smskd
 from keras_smskd.arrays import in_numpy
+from keras_smskd.cache import outputs
 from keras_smskd.cache.digests import digests_of
 from tests.models import UNTRACED, assert_same_weights, convolutional, images, label_loss, weights_of
 
@@ -90,6 +91,7 @@ ARGUMENTS = {
 }
 
 
+@pytest.mark.compiles
 @pytest.mark.parametrize("arguments", ARGUMENTS.values(), ids=ARGUMENTS)
 def test_the_student_is_that_of_a_run_without_cache(arguments):
     assert_same_run(trained(**arguments), trained(**arguments, cache=True))
@@ -122,6 +124,24 @@ class Again:
     def __iter__(self):
         for index in self.order.permutation(3):
             yield Batches()[int(index)]
+
+
+class InOrder:
+    def __iter__(self):
+        return iter([Batches()[index] for index in range(3)])
+
+
+@pytest.mark.compiles
+def test_class_weights_reach_the_batches_of_a_source():
+    weights = {"class_weight": {0: 1.0, 1: 2.0, 2: 0.5}, "shuffle": False}
+    assert_same_run(trained(Batches(), None, **weights), trained(InOrder(), None, **weights, cache=True))
+
+    class Weighted:
+        def __iter__(self):
+            return ((*batch, np.ones(len(batch[1]))) for batch in InOrder())
+
+    with pytest.raises(ValueError, match="`class_weight` and the sample weights of a source cannot both be given"):
+        trained(Weighted(), None, **weights, cache=True)
 
 
 def test_a_dataset_gives_the_same_student():
@@ -218,6 +238,20 @@ def test_augmentation_behind_the_cache_is_refused():
         trained(source, None, epochs=20, cache=True)
 
 
+def test_a_source_without_end_that_always_changes_is_told_of(monkeypatch):
+    monkeypatch.setattr(outputs, "MANY_EPOCHS", 3)
+    generator = np.random.default_rng(0)
+
+    class Changing:
+        def __iter__(self):
+            for _ in range(10):
+                yield generator.normal(size=(BATCH_SIZE, 8, 8, 1)), Y[:BATCH_SIZE]
+
+    message = "`cache` has read 48 samples, none of them twice, and goes on"
+    with pytest.warns(UserWarning, match=message), pytest.raises(ValueError, match="samples that it never saw"):
+        trained(Changing(), None, cache=True, steps_per_epoch=2)
+
+
 @pytest.mark.compiles
 @pytest.mark.parametrize("kept", ["memory", "directory"])
 def test_a_changed_preprocessing_meets_no_old_knowledge(tmp_path, kept):
@@ -232,6 +266,55 @@ def test_a_changed_preprocessing_meets_no_old_knowledge(tmp_path, kept):
     trained(X[::2], Y[::2], make=make(1.0), cache=cache)
     for _ in range(2):
         assert_same_run(trained(make=make(3.0)), trained(make=make(3.0), cache=cache))
+
+
+class Flips(keras.layers.Layer):
+    def call(self, x):
+        return keras.ops.flip(keras.ops.cast(x, "float32"), axis=2)
+
+
+@pytest.mark.compiles
+def test_stages_of_other_preprocessings_do_not_share_what_is_known():
+    """Images are integers, whose example is made otherwise."""
+    x = np.random.default_rng(0).integers(0, 255, X.shape).astype("uint8")
+
+    def make(teacher, student):
+        inputs = keras.Input((8, 8, 1), dtype="uint8")
+        of_integers = [
+            keras.Model(inputs, model(keras.layers.Rescaling(1 / 255)(inputs))) for model in (teacher, student)
+        ]
+        stages = [smskd.KDDistiller(*of_integers, teacher_preprocessing=Flips()), smskd.KDDistiller(*of_integers)]
+        return smskd.SequentialDistiller(stages, reference_weight=0.0)
+
+    assert_same_run(trained(x, make=make), trained(x, make=make, cache=True))
+
+
+@pytest.mark.compiles
+def test_a_preprocessing_that_no_example_shows_meets_no_old_knowledge(tmp_path):
+    """Only the token ids above 1 become others."""
+    x = np.random.default_rng(0).integers(0, 10, (SAMPLES, 5))
+    table = np.array([0, 1, *range(9, 1, -1)])
+
+    def model(width):
+        embedding = keras.layers.Embedding(10, width)
+        return keras.Sequential(
+            [keras.Input((5,), dtype="int32"), embedding, keras.layers.Flatten(), keras.layers.Dense(4)]
+        )
+
+    def run(preprocessing, **arguments):
+        keras.utils.set_random_seed(0)
+        distiller = smskd.KDDistiller(model(4), model(3), teacher_preprocessing=preprocessing, label_weight=0.0)
+        distiller.compile("sgd", label_loss(), **UNTRACED)
+        return distiller.fit(x, Y, batch_size=BATCH_SIZE, shuffle=False, verbose=0, **arguments).history["loss"]
+
+    def changed(x):
+        return keras.ops.take(keras.ops.convert_to_tensor(table), x)
+
+    losses = {preprocessing: run(preprocessing)[0] for preprocessing in (None, changed)}
+    assert abs(losses[changed] - losses[None]) > 1e-4 * losses[None]
+    for preprocessing in (changed, None, lambda x: x, changed, None):
+        expected = losses.get(preprocessing, losses[None])
+        np.testing.assert_allclose(run(preprocessing, cache=tmp_path)[0], expected, rtol=1e-5)
 
 
 @pytest.mark.compiles
@@ -284,11 +367,13 @@ class Reshuffled(Batches):
         self.order = np.roll(self.order, 1)
 
 
+@pytest.mark.compiles
 def test_a_dataset_learns_of_its_epochs():
     arguments = {"epochs": 3, "shuffle": False}
     assert_same_run(trained(Reshuffled(), None, **arguments), trained(Reshuffled(), None, **arguments, cache=True))
 
 
+@pytest.mark.compiles
 def test_epochs_may_be_shorter_than_the_data():
     arguments = {"epochs": 3, "steps_per_epoch": 2, "shuffle": False}
     assert_same_run(trained(Batches(), None, **arguments), trained(Batches(), None, **arguments, cache=True))
@@ -320,6 +405,7 @@ class StopsAt(Batches):
         return super().__getitem__(index)
 
 
+@pytest.mark.compiles
 @pytest.mark.parametrize("torn", [0, 5])
 def test_an_interrupted_pass_goes_on(tmp_path, torn):
     with pytest.raises(InterruptedPassError):

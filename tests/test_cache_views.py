@@ -87,6 +87,7 @@ RUNS = {
 }
 
 
+@pytest.mark.compiles
 @pytest.mark.parametrize("arguments", RUNS.values(), ids=RUNS)
 def test_the_student_is_that_of_a_run_without_cache(arguments):
     expected = online(Views(3, layer(), 7), **arguments)
@@ -94,6 +95,7 @@ def test_the_student_is_that_of_a_run_without_cache(arguments):
     assert_same_run(trained(**arguments, shuffle=False, cache=cache), expected)
 
 
+@pytest.mark.compiles
 def test_sample_weights_go_with_the_samples():
     weights = np.linspace(0, 2, SAMPLES)
     expected = online(Views(2, noise, 0), weights)
@@ -122,6 +124,7 @@ def test_the_teacher_is_called_once_for_each_view(tmp_path):
         assert expected <= own <= expected + CHUNK  # The last part of a view is filled up to the size of the others.
 
 
+@pytest.mark.compiles
 def test_samples_are_shuffled_by_the_seed_of_keras():
     cache = smskd.Cache(views=2, augment=layer())
     runs = [trained(cache=cache, **arguments) for arguments in ({}, {}, {"shuffle": False})]

@@ -195,6 +195,7 @@ def sequence(learning_rate):
     return model
 
 
+@pytest.mark.compiles
 def test_a_run_that_has_stopped_goes_on(tmp_path):
     fit = {"backup_dir": tmp_path, "seed": 1, **FIT}
     model, keeps = sequence(0.001), Keeps()
@@ -216,8 +217,7 @@ def test_a_sequence_leaves_batches_out():
     assert all(np.isfinite(weight).all() for weight in weights_of(model.student))
 
 
-@pytest.mark.parametrize("validation", [{}, {"validation_data": (X, Y)}], ids=["alone", "validated"])
-@pytest.mark.parametrize("epochs", [0, 1])
+@pytest.mark.parametrize(("epochs", "validation"), [(0, {}), (1, {"validation_data": (X, Y)})])
 def test_an_epoch_of_which_nothing_is_left_ends_the_training(epochs, validation):
     model, keeps, batches = distiller(on_nonfinite="skip_batch"), Keeps(), Batches(X, [0, 1, 2])
 
@@ -230,6 +230,23 @@ def test_an_epoch_of_which_nothing_is_left_ends_the_training(epochs, validation)
         model.fit(batches, epochs=3, callbacks=callbacks, verbose=0, **validation)
     assert len(keeps.students) == epochs
     assert all(np.isfinite(weight).all() for weight in weights_of(model.student))
+
+
+@pytest.mark.parametrize(("epochs", "recompile"), [(0, False), (1, True)])
+def test_all_that_trains_is_as_before_so_that_training_goes_on(epochs, recompile):
+    made = distiller()
+    made.build_optimizer()
+    if epochs:
+        made.fit(X, Y, **FIT)
+    before = [np.array(keras.ops.convert_to_numpy(variable)) for variable in made.changing_variables]
+    with pytest.raises(FloatingPointError):
+        made.fit(X, Y, epochs=2, callbacks=[Raises(0)], **FIT)
+    for variable, value in zip(made.changing_variables, before, strict=True):
+        np.testing.assert_array_equal(keras.ops.convert_to_numpy(variable), value)
+    if recompile:
+        made.compile("adam", label_loss())
+    made.optimizer.learning_rate = 1e-4
+    assert np.isfinite(made.fit(X, Y, **FIT).history["loss"]).all()
 
 
 def test_there_are_two_choices():

@@ -10,6 +10,8 @@ from tests.properties import PROPERTIES
 from tests.properties.cases import EXACT, FEW_SHAPES, SHAPES, distiller_of, move, noise, precision, unchanged
 from tests.properties.steps import COUPLED, ORDERED, left_out, reordered
 
+pytestmark = pytest.mark.compiles
+
 # On JAX, which compiles every operation of every method, a few: which samples meet is no matter of the backend.
 SOME_METHODS = METHODS[::11] if FEW_SHAPES else METHODS
 EXAMPLES = {"torch": 8, "tensorflow": 2, "jax": 1}[keras.backend.backend()]
@@ -40,13 +42,11 @@ def are_equal(method, steps_of):
     return bool(np.isclose(received, expected, rtol=1e-5, atol=1e-7))
 
 
-@pytest.mark.compiles
 @pytest.mark.parametrize("method", SOME_METHODS)
 def test_methods_that_compare_samples_are_those_that_are_said_to(method):
     assert are_equal(method, lambda *case: left_out(*case, sample=2)) == (method not in COUPLED)
 
 
-@pytest.mark.compiles
 @pytest.mark.parametrize("method", SOME_METHODS)
 def test_methods_that_depend_on_the_order_are_those_that_are_said_to(method):
     order = np.array([3, 0, 7, 4, 1, 6, 2, 5])

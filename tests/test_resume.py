@@ -80,6 +80,7 @@ def test_an_optimizer_that_averages_weights_goes_on(tmp_path, averaged, batches)
     assert_same_weights(trained(tmp_path, sequence(averaging()), backup_every=1).student, averaged)
 
 
+@pytest.mark.compiles
 def test_a_stage_that_a_callback_ends_in_the_epoch_it_goes_on_with_is_averaged(tmp_path):
     class Stops(keras.callbacks.Callback):
         def on_epoch_end(self, epoch, logs=None):
@@ -94,6 +95,7 @@ def test_a_stage_that_a_callback_ends_in_the_epoch_it_goes_on_with_is_averaged(t
     assert_same_weights(students[1], weights_of(students[0]))
 
 
+@pytest.mark.compiles
 def test_a_stage_is_whole_after_a_run_that_went_on_within_an_epoch(tmp_path):
     trained(tmp_path, sequence(), 5, backup_every=2)
     stage = trained(tmp_path, sequence(), backup_every=2).stages[0].distiller
@@ -176,6 +178,7 @@ def test_a_record_has_a_value_an_epoch():
     assert sorted(record.numbers) == ["loss", "val_loss"]
 
 
+@pytest.mark.compiles
 def test_epochs_without_validation(tmp_path):
     arguments = {"validation_data": (X, Y), "validation_freq": 2, "epochs": [1, 3]}
     distiller = trained(tmp_path, sequence(), backup_best="val_loss", **arguments)
@@ -192,6 +195,7 @@ def test_epochs_without_validation(tmp_path):
     np.testing.assert_allclose(student.evaluate(X, Y, verbose=0), about["val_loss"], rtol=1e-5)
 
 
+@pytest.mark.compiles
 @pytest.mark.parametrize(("frequency", "epochs"), [(1, 1), (3, 3), ([2, 4], 2)])
 def test_a_best_log_that_is_unknown_is_refused_when_all_are_known(tmp_path, frequency, epochs):
     seen = []
@@ -202,6 +206,7 @@ def test_a_best_log_that_is_unknown_is_refused_when_all_are_known(tmp_path, freq
     assert len(seen) == epochs
 
 
+@pytest.mark.compiles
 def test_metrics_of_more_than_one_number(tmp_path):
     distiller = sequence(metrics=[keras.metrics.F1Score(name="f1")])
     distiller.compile("sgd", keras.losses.CategoricalCrossentropy(from_logits=True), metrics=[keras.metrics.F1Score()])
@@ -291,6 +296,7 @@ def test_what_only_looks_plain_begins_anew():
     assert callback.best.loss == 1.0
 
 
+@pytest.mark.compiles
 def test_checkpoints_hold_no_teacher_and_nothing_of_stages_that_are_over(tmp_path):
     keras.utils.set_random_seed(0)
     teacher, student = dense(500), dense(3)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import keras_smskd as smskd
-from keras_smskd import saved_run
+from keras_smskd import projectors, saved_run
 from tests.models import UNTRACED, assert_same_weights, convolutional, images, label_loss, weights_of
 
 X, Y = images(24)
@@ -25,7 +25,7 @@ def student():
     return keras.Model(inputs, keras.layers.Dense(4)(x))
 
 
-def sequence():
+def sequence(**arguments):
     keras.utils.set_random_seed(7)
     teacher, learning = convolutional(6), student()
     joint = [smskd.KDDistiller(teacher, learning), smskd.SPDistiller(teacher, learning, layers={"pool": "pool"})]
@@ -33,7 +33,8 @@ def sequence():
         smskd.Stage(smskd.FitNetDistiller(teacher, learning, layers={"stage1": "stage1"}), 2),
         smskd.Stage(smskd.JointDistiller(joint, weights=[1.0, 10.0]), 2, optimizer=keras.optimizers.SGD(0.1, 0.9)),
     ]
-    distiller = smskd.SequentialDistiller(stages, reference_weight=2.0, reference_temperature=3.0, weighting="uniform")
+    arguments = {"reference_weight": 2.0, "reference_temperature": 3.0, "weighting": "uniform", **arguments}
+    distiller = smskd.SequentialDistiller(stages, **arguments)
     distiller.compile(keras.optimizers.Adam(0.01), label_loss(), metrics=["accuracy"], **UNTRACED)
     return distiller
 
@@ -99,6 +100,47 @@ def test_a_run_that_was_over_begins_anew_with_its_student(tmp_path):
     assert_same_weights(loaded.student, weights_of(distiller.student))
 
 
+def shared(kind):
+    """Sequences whose stages have a distiller in common, or its layers."""
+    keras.utils.set_random_seed(7)
+    teacher, learning = convolutional(6), student()
+    maps = {"layers": {"stage1": "stage1"}}
+    kd, fitnet, ft = (
+        smskd.KDDistiller(teacher, learning),
+        smskd.FitNetDistiller(teacher, learning, **maps),
+        smskd.FTDistiller(teacher, learning, **maps),
+    )
+    if kind == "used before":
+        compiled(smskd.SequentialDistiller([kd, fitnet]))
+    kinds = {
+        "twice": lambda: [fitnet, kd, fitnet],
+        "joined later": lambda: [fitnet, kd, smskd.JointDistiller([fitnet, kd])],
+        "joined before": lambda: [smskd.JointDistiller([fitnet, kd]), fitnet],
+        "prepared": lambda: [ft.initial(distillation_weight=2.0), ft],
+        "used before": lambda: [kd, fitnet],
+    }
+    return compiled(smskd.SequentialDistiller(kinds[kind]()))
+
+
+def compiled(distiller):
+    distiller.compile("adam", label_loss(), **UNTRACED)
+    return distiller
+
+
+@pytest.mark.compiles
+@pytest.mark.parametrize("kind", ["twice", "joined later", "joined before", "prepared", "used before"])
+def test_what_stages_share_is_shared_again(tmp_path, kind):
+    whole, begun = shared(kind), shared(kind)
+    whole.fit(X, Y, **FIT)
+    with pytest.raises(KeyboardInterrupt):
+        begun.fit(X, Y, callbacks=[Interrupts(1)], **FIT)
+    begun.save(tmp_path / "run.keras")
+    loaded = smskd.SequentialDistiller.load(tmp_path / "run.keras")
+    assert loaded.plan() == begun.plan()
+    loaded.fit(X, Y, callbacks=[Interrupts(-1)], **FIT)
+    assert_same_weights(loaded.student, weights_of(whole.student))
+
+
 @pytest.mark.compiles
 def test_a_run_that_never_began_is_saved(tmp_path, whole):
     sequence().save(tmp_path / "run.keras")
@@ -107,6 +149,7 @@ def test_a_run_that_never_began_is_saved(tmp_path, whole):
     assert_same_weights(loaded.student, weights_of(whole.student))
 
 
+@pytest.mark.compiles
 def test_a_run_without_its_teacher(tmp_path, whole):
     distiller = interrupted(3)
     distiller.save(tmp_path / "with.keras")
@@ -176,23 +219,42 @@ def test_a_file_runs_no_code(tmp_path):
             load(tmp_path / "crafted.keras")
 
 
-@pytest.mark.parametrize("function", [lambda *arguments: None, functools.partial(print)], ids=["lambda", "partial"])
-@pytest.mark.parametrize("name", ["weighting", "student_factory"])
-def test_a_function_without_a_name_is_refused_before_it_cannot_be_loaded(tmp_path, name, function):
-    distiller = sequence()
-    setattr(distiller, name, function)
+def named(teacher_logits, y):
+    return keras.ops.ones_like(teacher_logits[:, 0])
+
+
+def in_lambda(function):
+    return lambda *arguments: function(*arguments)  # noqa: PLW0108
+
+
+@pytest.mark.parametrize("nameless", [in_lambda, functools.partial])
+@pytest.mark.parametrize(("name", "function"), [("weighting", named), ("student_factory", student)])
+def test_a_function_without_a_name_is_refused_before_it_cannot_be_loaded(tmp_path, name, function, nameless):
+    distiller = sequence(**{name: nameless(function)})
     with pytest.raises(ValueError, match=f"`{name}` of a run that is saved must be a function with a name"):
         distiller.save(tmp_path / "run.keras")
     assert not list(tmp_path.iterdir())
 
 
-def named(teacher_logits, y):
-    return keras.ops.ones_like(teacher_logits[:, 0])
+def test_a_projector_without_a_name_is_refused_and_one_of_ours_is_found(tmp_path):
+    def run(make):
+        keras.utils.set_random_seed(7)
+        layers = {"stage1": "stage1"}
+        fitnet = smskd.FitNetDistiller(convolutional(6), student(), layers=layers, projector=make)
+        return compiled(smskd.SequentialDistiller([fitnet]))
+
+    nameless = functools.partial(projectors.projector, activation=None)
+    with pytest.raises(ValueError, match="`projector` of a run that is saved must be a function with a name"):
+        run(nameless).save(tmp_path / "run.keras")
+    run(projectors.affine_projector).save(tmp_path / "run.keras")
+    loaded = smskd.SequentialDistiller.load(tmp_path / "run.keras")
+    assert [type(layer).__name__ for layer in loaded.stages[0].distiller.projectors[0].layers][
+        -1
+    ] == "BatchNormalization"
 
 
 def test_a_function_with_a_name_is_handed_to_load(tmp_path):
-    distiller = sequence()
-    distiller.weighting = named
+    distiller = sequence(weighting=named)
     distiller.save(tmp_path / "run.keras")
     loaded = smskd.SequentialDistiller.load(tmp_path / "run.keras", custom_objects={"named": named})
     assert loaded.weighting is named

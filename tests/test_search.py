@@ -569,6 +569,7 @@ def test_bad_arguments(arguments, message):
     [
         ({"epochs": 3}, "`epochs` is no argument"),
         ({"seed": 3}, "`seed` is no argument"),
+        ({"validation_freq": 2}, "`validation_freq` is no argument"),
         ({"backup_dir": "runs"}, "`backup_dir` is no argument"),
         ({"resume": "force"}, "`resume` must be True or False"),
         ({"validation_data": None}, "`validation_data` or `validation_split` must be given"),

@@ -8,6 +8,8 @@ from keras_smskd import FitNetDistiller, KDDistiller, SequentialDistiller
 from keras_smskd.reference import freeze_copy
 from tests.models import assert_same_weights, dense, label_loss, logits, vectors, weights_of
 
+pytestmark = pytest.mark.compiles
+
 
 def first_generation():
     """A finished sequence of two stages."""

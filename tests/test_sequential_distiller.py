@@ -185,12 +185,43 @@ def test_the_reference_holds_the_student():
     assert moved[100.0] < 0.7 * moved[0.0]
 
 
+@pytest.mark.compiles
 def test_epochs():
     x, y = vectors(16)
     distiller = compiled(two_stages(epochs=2))
     assert len(distiller.fit(x, y, verbose=0).epoch) == 4
     assert [len(stage.epoch) for stage in distiller.fit(x, y, epochs=[1, 3], verbose=0).stages] == [1, 3]
     assert [len(stage.epoch) for stage in distiller.fit(x, y, epochs=1, verbose=0).stages] == [1, 1]
+
+
+@pytest.mark.parametrize("scaled", [False, True])
+def test_what_is_not_to_decay_decays_in_no_stage(scaled):
+    teacher, student = dense(8), dense(3, bias_initializer="ones")
+    stages = [smskd.KDDistiller(teacher, student, label_weight=0.0, distillation_weight=0.0) for _ in range(2)]
+    optimizer = keras.optimizers.SGD(0.1, weight_decay=0.5)
+    optimizer.exclude_from_weight_decay(var_names=["bias"])
+    distiller = smskd.SequentialDistiller(stages, reference_weight=0.0)
+    distiller.compile(keras.optimizers.LossScaleOptimizer(optimizer) if scaled else optimizer)
+    kernel, bias, *_ = weights_of(student)
+    distiller.fit(*vectors(16), verbose=0)
+    np.testing.assert_allclose(weights_of(student)[0], 0.95**2 * kernel, rtol=1e-5)
+    np.testing.assert_array_equal(weights_of(student)[1], bias)
+
+
+def test_the_reference_waits_for_a_stage_that_trains_the_student():
+    teacher, student = convolutional(4), convolutional(3)
+    ft = smskd.FTDistiller(teacher, student, layers={"stage2": "stage2"})
+    kd = smskd.KDDistiller(teacher, student)
+    assert smskd.SequentialDistiller([ft.initial(), ft]).reference_weights == [0.0, 0.0]
+    assert smskd.SequentialDistiller([kd, ft.initial(), ft]).reference_weights == [0.0, 0.0, 1.0]
+    own = smskd.Stage(ft, reference_weight=3.0)
+    assert smskd.SequentialDistiller([ft.initial(), kd, own]).reference_weights == [0.0, 0.0, 3.0]
+
+
+@pytest.mark.parametrize("name", ["reference_weight", "reference_temperature", "weighting", "student_factory"])
+def test_what_the_reference_is_made_of_stays(name):
+    with pytest.raises(AttributeError, match=name):
+        setattr(two_stages(), name, 2.0)
 
 
 def test_every_stage_has_a_fresh_optimizer():
@@ -246,6 +277,7 @@ def test_forms_of_labels(form):
     assert 0 <= history["val_accuracy"][-1] <= 1
 
 
+@pytest.mark.compiles
 def test_class_weights_reach_every_term():
     x, y = vectors(16)
     logs = {}
@@ -293,6 +325,7 @@ def test_a_distiller_summarises_as_a_keras_model():
     assert "Trainable params" in "\n".join(lines)
 
 
+@pytest.mark.compiles
 @pytest.mark.parametrize("precision", ["mixed_bfloat16", "mixed_float16", "float64"])
 def test_everything_in_another_precision(precision):
     x, y = images(16)

@@ -118,6 +118,19 @@ def test_a_layer_may_preprocess():
     assert np.isfinite(trained_once(distiller, *images(8, size=8)))
 
 
+def test_named_inputs_are_compared_by_name():
+    def model(**sizes):
+        inputs = {name: keras.Input((size,), name=name) for name, size in sizes.items()}
+        joined = layers.Concatenate()(list(inputs.values())) if len(inputs) > 1 else next(iter(inputs.values()))
+        return keras.Model(inputs, layers.Dense(CLASSES)(joined))
+
+    x = {"a": np.ones((8, 6), "float32"), "b": np.ones((8, 3), "float32")}
+    assert np.isfinite(trained_once(smskd.KDDistiller(model(b=3), model(a=6, b=3)), x, np.zeros(8)))
+    for other in ({"b": 6}, {"c": 3}):
+        with pytest.raises(ValueError, match="`teacher_preprocessing` must make the inputs of a teacher"):
+            smskd.KDDistiller(model(**other), model(a=6, b=3))
+
+
 def test_other_inputs_without_preprocessing():
     with pytest.raises(ValueError, match=r"`teacher_preprocessing` must make .*\(None, 16, 16, 1\).*\(None, 8, 8, 1\)"):
         smskd.KDDistiller(convolutional(4, size=16), convolutional(3, size=8))

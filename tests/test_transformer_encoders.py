@@ -84,6 +84,7 @@ def compiled(distiller, learning_rate):
     return distiller
 
 
+@pytest.mark.compiles
 def test_training_lowers_the_loss_and_leaves_the_teacher(distiller):
     x, y = tokens(16)
     teacher = weights_of(distiller.teacher)
@@ -160,6 +161,7 @@ def test_fused_attention_has_no_scores_and_says_so():
         attention(encoder(16), encoder(8))
 
 
+@pytest.mark.compiles
 def test_sequences_of_any_length():
     keras.utils.set_random_seed(0)
     distiller = compiled(METHODS["Hidden"](encoder(16, length=None), encoder(8, length=None)), 0.1)

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from keras_smskd.backup.best import MODES
 from keras_smskd.base.repeatable import can_be_ordered
 from keras_smskd.checks import check_count, check_directory
 
@@ -27,8 +28,11 @@ def check_backup(directory: Any, every: Any, best: Any, *, x: Any, steps_per_exe
             )
     else:
         check_directory("backup_dir", directory)
-    if not isinstance(best, str | None):
-        raise TypeError(f"`backup_best` must be the name of a log. Received: backup_best={best!r}")
+    if not (isinstance(best, str | None) or (isinstance(best, tuple) and len(best) == 2 and best[1] in MODES)):
+        raise TypeError(
+            "`backup_best` must be the name of a log, or a tuple of a name and 'min' or 'max'. "
+            f"Received: backup_best={best!r}"
+        )
     if every is not None:
         _check_every(every, x, steps_per_execution)
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_smskd.backup.best import check_best, described, is_best
+from keras_smskd.backup.best import Best, described
 from keras_smskd.backup.checkpoint import Checkpoint
 from keras_smskd.backup.description import differences
 from keras_smskd.backup.memory import Memory
@@ -22,17 +22,17 @@ class Backup(Run):
     Args:
         directory: The directory of the run.
         description: What must be the same for a checkpoint to go on.
-        best: The log by whose best epoch the student is chosen; None for the last epoch.
+        best: The log by whose best epoch the student is chosen, alone or with its mode; None for the last epoch.
         verbose: Whether to say where the run goes on.
         **run: The arguments of `Run`. `resume` is True to go on from a checkpoint, "force" even from one of another
             description, False to begin anew.
     """
 
-    def __init__(self, directory: Any, description: dict[str, Any], best: str | None, verbose: Any, **run: Any) -> None:
+    def __init__(self, directory: Any, description: dict[str, Any], best: Any, verbose: Any, **run: Any) -> None:
         super().__init__(**run)
         self.directory = RunDirectory(directory, self.sequence.student)
         self.description = description
-        self.best = best
+        self.best = None if best is None else Best(best)
         self.verbose = verbose
 
     def __enter__(self) -> "Backup":
@@ -93,9 +93,9 @@ class Backup(Run):
         if self.best is None:
             return
         records = [*self.records, record]
-        check_best(self.best, records, _first(self.description["fit"].get("validation_freq", 1)))
-        if is_best(self.best, records):
-            self.directory.write_student(described(records, f"best {self.best}"))
+        self.best.check(records, _first(self.description["fit"].get("validation_freq", 1)))
+        if self.best.is_last(records, self.sequence.stages[self.stage].distiller):
+            self.directory.write_student(described(records, f"best {self.best.log}"))
 
     def end_stage(self, stage_run: StageRun) -> None:
         self.directory.write_stage(self.stage, stage_run.record)

@@ -34,12 +34,13 @@ def lock(directory: pathlib.Path, argument: str, what: str) -> filelock.BaseFile
     return taken
 
 
-def write(file: pathlib.Path, content: Callable[[pathlib.Path], Any]) -> None:
+def write(file: pathlib.Path, content: Callable[[pathlib.Path], Any], argument: str = "backup_dir") -> None:
     """Writes a file. Killed at any moment, or without room on the disk, the file that was there before stands.
 
     Args:
         file: The file.
         content: Writes the content to a path, whose name ends as that of the file.
+        argument: Name of the argument that the directory was given as.
 
     Raises:
         OSError: If it cannot be written, naming file and reason.
@@ -55,7 +56,7 @@ def write(file: pathlib.Path, content: Callable[[pathlib.Path], Any]) -> None:
     except OSError as error:
         raise OSError(
             error.errno,
-            f"`backup_dir` cannot be written ({error.strerror or error}). What it held before stands: once it can be "
+            f"`{argument}` cannot be written ({error.strerror or error}). What it held before stands: once it can be "
             "written, start the same script again to go on",
             str(file),
         ) from error
@@ -63,9 +64,9 @@ def write(file: pathlib.Path, content: Callable[[pathlib.Path], Any]) -> None:
         part.unlink(missing_ok=True)
 
 
-def write_text(file: pathlib.Path, text: str) -> None:
-    """Writes a text."""
-    write(file, lambda part: part.write_bytes(text.encode()))
+def write_text(file: pathlib.Path, text: str, argument: str = "backup_dir") -> None:
+    """Writes a text, as `write` does."""
+    write(file, lambda part: part.write_bytes(text.encode()), argument)
 
 
 def _sync_names(directory: pathlib.Path) -> None:

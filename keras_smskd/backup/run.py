@@ -66,6 +66,11 @@ class Run:
         """Ends the run."""
 
     @property
+    def is_within_stage(self) -> bool:
+        """Whether the stage that comes next had been begun."""
+        return self._moment is not None
+
+    @property
     def is_over(self) -> bool:
         """Whether all stages have ended."""
         return self.stage == len(self.sequence.stages)

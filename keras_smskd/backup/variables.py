@@ -18,10 +18,10 @@ def of_models(sequence: Any, stage: int) -> list[Any]:
     Random seeds are among them. Those of teachers never change.
     """
     distillers = [each.distiller for each in sequence.stages[stage:] or sequence.stages]
-    models = [sequence.student, *([sequence.reference] if sequence.reference else []), *distillers]
-    frozen = {id(variable) for distiller in distillers for variable in of_teachers(distiller.teachers)}
-    found = {id(variable): variable for model in models for variable in model.variables}
-    return [variable for key, variable in found.items() if key not in frozen]
+    models = [sequence.student, *([sequence.reference] if sequence.reference else [])]
+    found = [variable for model in models for variable in model.variables]
+    found += [variable for distiller in distillers for variable in distiller.own_variables]
+    return list({id(variable): variable for variable in found}.values())
 
 
 def of_teachers(teachers: Sequence[keras.Model]) -> list[Any]:
@@ -31,8 +31,7 @@ def of_teachers(teachers: Sequence[keras.Model]) -> list[Any]:
 
 def of_optimizer(distiller: Any) -> list[Any]:
     """The variables of a distiller's optimizer, which is built for them."""
-    if not distiller.optimizer.built:
-        distiller.optimizer.build(distiller.trainable_variables)
+    distiller.build_optimizer()
     return list(distiller.optimizer.variables)
 
 

@@ -2,6 +2,9 @@
 
 import difflib
 import inspect
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import keras
@@ -11,6 +14,10 @@ from keras_smskd.base.tapped_model import TappedModel
 # What the configuration holds in a form of its own.
 MODELS = ("name", "teachers", "layers")
 ROLES = ("teacher", "teachers", "student")
+SHARED = ("teacher_weighting", "teacher_preprocessing")
+"""What a distiller that is made of others has from them, besides the models."""
+
+_numbered: ContextVar[bool] = ContextVar("whether configurations have the number of their distiller", default=False)
 
 
 class KeptArguments(TappedModel):
@@ -28,8 +35,8 @@ class KeptArguments(TappedModel):
         return {name: self._kept(name) for name in names if name not in (*MODELS, *self.decided)}
 
     def hyperparameters(self) -> dict[str, Any]:
-        """Those of the `arguments` that are numbers, strings or booleans."""
-        return {name: value for name, value in self.arguments().items() if isinstance(value, bool | int | float | str)}
+        """Those of the `arguments` that are numbers, strings or booleans, or lists of such."""
+        return {name: value for name, value in self.arguments().items() if _is_plain(value)}
 
     def get_config(self) -> dict[str, Any]:
         of_models: dict[str, Any] = {"name": self.name, "teacher": self.teacher, "student": self.student}
@@ -44,7 +51,9 @@ class KeptArguments(TappedModel):
         """Class and configuration without teachers and student, for those who hold several distillers of them."""
         serialized = keras.saving.serialize_keras_object(self)
         serialized.pop("compile_config", None)
-        return {**serialized, "config": {name: v for name, v in serialized["config"].items() if name not in ROLES}}
+        config = {name: value for name, value in serialized["config"].items() if name not in ROLES}
+        number = {"shared_object_id": id(self)} if _numbered.get() else {}
+        return {**serialized, "config": config, **number}
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Any:
@@ -58,6 +67,22 @@ class KeptArguments(TappedModel):
             )
         value = getattr(self, name)
         return float(value.numpy()) if isinstance(value, keras.Variable) else value
+
+
+def _is_plain(value: Any) -> bool:
+    if isinstance(value, list | tuple):
+        return all(map(_is_plain, value))
+    return isinstance(value, bool | int | float | str)
+
+
+@contextmanager
+def numbered_configs() -> Iterator[None]:
+    """Gives every distiller a number by which Keras, while it loads a file, knows one that is there more than once."""
+    token = _numbered.set(True)
+    try:
+        yield
+    finally:
+        _numbered.reset(token)
 
 
 def with_models(serialized: dict[str, Any], models: dict[str, Any]) -> Any:
@@ -79,6 +104,11 @@ def check_known(owner: type[KeptArguments], unknown: dict[str, Any]) -> None:
     )
 
 
+def check_undecided(owner: type[KeptArguments], given: dict[str, Any]) -> None:
+    """Refuses arguments that the class gives itself."""
+    check_known(owner, {name: value for name, value in given.items() if name in owner.decided})
+
+
 def _named(owner: type) -> list[inspect.Parameter]:
     """The parameters that the constructor of a class takes by name, if it is a distiller's."""
     if not issubclass(owner, KeptArguments) or "__init__" not in vars(owner):
@@ -89,6 +119,12 @@ def _named(owner: type) -> list[inspect.Parameter]:
 
 def _keyword_only(owner: type) -> list[str]:
     return [parameter.name for parameter in _named(owner) if parameter.kind is parameter.KEYWORD_ONLY]
+
+
+def models_of(config: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The models of a configuration by role, and the rest of it."""
+    models = {role: deserialized(config[role]) for role in ROLES if role in config}
+    return models, {name: value for name, value in config.items() if name not in ROLES}
 
 
 def deserialized(value: Any) -> Any:

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from keras_smskd.base.batch import Batch
 from keras_smskd.base.epoch_counter import in_front
 from keras_smskd.base.outputs import OF_TEACHERS, REFERENCE, OutputsOfTeachers, outputs_of_reference, stacked
 from keras_smskd.base.weighted_terms import WeightedTerms
@@ -61,13 +60,15 @@ class Caching(WeightedTerms):
 
     def _outputs_of_teachers(self, cache: Cache, source: Arrays | Batches, verbose: Any) -> Outputs:
         """What this distiller reads of the teachers, computed together with what other stages read."""
-        own, key = self._teachers.paths, cache.key(self.teachers, *self._unseen_by_probe())
+        is_preprocessed = self.teacher_preprocessing is not None
+        own, key = self._teachers.paths, cache.key(self.teachers, is_preprocessed, *self._unseen_by_probe())
         teachers = self._teachers.reading([*own, *self.also_cached])
         model, probe = OutputsOfTeachers(teachers), stacked([extractor.example for extractor in teachers.extractors])
         of = "teacher" if len(self.teachers) == 1 else "teachers"
-        cache.fill(cache.outputs_of(model, key, probe), source, of, verbose)
-        names = [OF_TEACHERS + path for path in (LOGITS, *own)]
-        return cache.outputs_of(model, key, {name: probe[name] for name in names})
+        outputs = cache.outputs_of(model, key, probe)
+        cache.fill(outputs, source, of, verbose, verify=is_preprocessed)
+        outputs.table.names = [OF_TEACHERS + path for path in (LOGITS, *own)]
+        return outputs
 
     def _unseen_by_probe(self) -> tuple[Any, ...]:
         """What tells a preprocessing apart that no probe went through, since the student leaves its input size free."""
@@ -75,9 +76,9 @@ class Caching(WeightedTerms):
         return () if seen else (PROCESS, id(self.teacher_preprocessing))
 
     def _inputs_of(self, x: Any) -> Any:
-        return Batch.of(x, self.needs_index).inputs
+        return self._parts_of(x).inputs
 
     def _attach(self, x: Any, knowledge: dict[str, Any], inputs: Any = None) -> Any:
-        batch = Batch.of(x, self.needs_index)
+        batch = self._parts_of(x)
         inputs = batch.inputs if inputs is None else inputs
         return dataclasses.replace(batch, inputs=inputs, knowledge=knowledge).packed()

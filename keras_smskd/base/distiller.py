@@ -159,7 +159,7 @@ class Distiller(KeptArguments, Caching):
         super().compile(optimizer=checks.check_optimizer(optimizer), loss=loss, metrics=metrics, **kwargs)
         self._label_loss = None if loss is None else as_loss(loss)
         if on_nonfinite == "skip_batch":
-            self.optimizer.build(self.trainable_variables)  # A step must know all that it may change.
+            self.build_optimizer()  # A step must know all that it may change.
 
     def fit(
         self,

@@ -48,7 +48,8 @@ class FiniteCheck(keras.callbacks.Callback):
 
     def on_train_begin(self, logs: Any = None) -> None:
         self.begun = 0
-        self.last_good = _values(self.distiller.student)
+        self.distiller.build_optimizer()
+        self.last_good = self._values()
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         self.epoch = epoch
@@ -61,16 +62,18 @@ class FiniteCheck(keras.callbacks.Callback):
             raise NonFiniteError(self.epoch, before + batch, terms or ["loss"])
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        values = _values(self.distiller.student)
-        if not all(map(is_finite, values)):
+        if not all_finite(self.distiller.student.variables):
             raise NonFiniteError(epoch, None, [])
-        self.last_good = values
+        self.last_good = self._values()
 
     def on_train_end(self, logs: Any = None) -> None:
         self.last_good = []
 
+    def _values(self) -> list[np.ndarray]:
+        return [np.array(ops.convert_to_numpy(variable.value)) for variable in self.distiller.changing_variables]
+
     def error(self, fault: NonFiniteError, x: Any) -> FloatingPointError:
-        """Gives the student back its last finite values, and says where the fault began.
+        """Gives student, method and optimizer back their last finite values, and says where the fault began.
 
         Args:
             fault: What was found.
@@ -78,7 +81,7 @@ class FiniteCheck(keras.callbacks.Callback):
         """
         student, inputs_of = self.distiller.student, self.distiller._inputs_of
         diverged = next((path for path, layer in _leaves(student) if not all_finite(layer.weights)), None)
-        for variable, value in zip(student.variables, self.last_good, strict=True):
+        for variable, value in zip(self.distiller.changing_variables, self.last_good, strict=True):
             variable.assign(value)
         steps = self.params.get("steps")
         cause = _in_data(x, None if steps is None else steps * self.begun, inputs_of)
@@ -134,10 +137,6 @@ def _batches(x: Any, model: keras.Model, size: int = 256) -> Iterator[Any]:
         return
     for start in range(0, len(keras.tree.flatten(x)[0]), size):
         yield keras.tree.map_structure(lambda array: ops.convert_to_tensor(array[start : start + size]), x)  # noqa: B023
-
-
-def _values(model: keras.Model) -> list[np.ndarray]:
-    return [np.array(ops.convert_to_numpy(variable.value)) for variable in model.variables]
 
 
 def all_finite(tensors: Sequence[Any]) -> bool:

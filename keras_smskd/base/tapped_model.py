@@ -1,5 +1,6 @@
 """Teachers and student in one Keras model, each run once in a training step, with the features of matched layers."""
 
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -42,6 +43,12 @@ class TappedModel(TrainsSome, StudentModel):
     needs_index = False
     """Whether the method needs the index of every sample in the training data."""
 
+    given_index = False
+    """Whether the data have that index for another stage."""
+
+    trains_student = True
+    """Whether training moves the student; a stage may prepare something else for the next one."""
+
     views = 1
     """Number of views of a sample that `augment` makes, the sample itself included."""
 
@@ -64,8 +71,13 @@ class TappedModel(TrainsSome, StudentModel):
         self._tap(list(self.layer_pairs.items()))
         self.classes = model_checks.check_classifiers(*self._teachers.extractors, self._student_features)
         self.shape_pairs = self._shape_pairs()
-        self._mode: str | None = None
+        self._modes = threading.local()  # Replicas are threads.
+        self._frozen: frozenset[int] = frozenset()
         self._freeze()
+
+    @property
+    def _mode(self) -> str | None:
+        return getattr(self._modes, "mode", None)
 
     @property
     def method(self) -> str:
@@ -135,8 +147,11 @@ class TappedModel(TrainsSome, StudentModel):
         return self.teachers
 
     def _freeze(self) -> None:
-        """Notes the variables that never train, whatever their flags say, since every step asks for the others."""
-        self._frozen = frozenset(id(variable) for model in self._frozen_models for variable in model.variables)
+        """Notes the variables that never train, whatever their flags say, since every step asks for the others.
+
+        Those of a reference that was attached before stay among them, since Keras goes on tracking it.
+        """
+        self._frozen |= {id(variable) for model in self._frozen_models for variable in model.variables}
 
     def _views_of(self, x: Any, extract: Callable[[Any], list[Features]]) -> list[Features]:
         """The features of a batch; with several views those of all of them too, from the same forward pass."""
@@ -147,9 +162,12 @@ class TappedModel(TrainsSome, StudentModel):
             for features in extract(self.augment(x))
         ]
 
+    def _parts_of(self, x: Any) -> Batch:
+        return Batch.of(x, self.needs_index or self.given_index)
+
     def _batch(self, x: Any) -> Batch:
         """The `x` of a batch, taken apart."""
-        batch = Batch.of(x, self.needs_index)
+        batch = self._parts_of(x)
         if self.needs_index and batch.index is None and self._mode == "train":
             raise ValueError(
                 f"{self.method} needs to know which sample is which. Give `fit` arrays, or a source whose `x` is a "
@@ -160,7 +178,7 @@ class TappedModel(TrainsSome, StudentModel):
     def _with_index(self, x: Any) -> Any:
         """Arrays with the index of every sample, which Keras then shuffles with them, if the method needs it."""
         arrays = keras.tree.flatten(x)
-        has_index = Batch.of(x, self.needs_index).index is not None
+        has_index = self._parts_of(x).index is not None
         if not self.needs_index or has_index or not all(hasattr(array, "shape") for array in arrays):
             return x
         if replicas().processes > 1:
@@ -186,11 +204,11 @@ class TappedModel(TrainsSome, StudentModel):
     @contextmanager
     def in_mode(self, mode: str) -> Iterator[None]:
         """Makes `call` return what a step of that mode needs, `"train"` or `"test"`, until the context ends."""
-        before, self._mode = self._mode, mode
+        before, self._modes.mode = self._mode, mode
         try:
             yield
         finally:
-            self._mode = before
+            self._modes.mode = before
 
     @property
     def trainable_variables(self) -> list[Any]:
@@ -201,6 +219,11 @@ class TappedModel(TrainsSome, StudentModel):
     def own_variables(self) -> list[Any]:
         """The variables of student and method; those of teacher and reference never change."""
         return [variable for variable in self.variables if id(variable) not in self._frozen]
+
+    def build_optimizer(self) -> None:
+        """Makes what the optimizer remembers of every variable, if it is not there: TensorFlow does so in a step."""
+        if not self.optimizer.built:
+            self.optimizer.build(self.trainable_variables)
 
     @property
     def changing_variables(self) -> list[Any]:

@@ -26,9 +26,10 @@ class Cache:
     Given to `fit(cache=...)`; `cache=True` stands for one in memory, a path for one in that directory. Logits and the
     features of `layers` are computed in one pass before the first epoch, those of the reference in one pass at the
     start of each stage. A sample is known by its content, a teacher by its weights and by what it outputs for samples
-    that never change: whatever the order of the data, a sample, a teacher or a preprocessing that has changed never
-    meets old knowledge. Samples that are new are added, so an interrupted pass goes on where it was, and processes may
-    share a directory.
+    that never change: whatever the order of the data, a sample or a teacher that has changed never meets old knowledge.
+    Nor does a preprocessing that changes what the teacher outputs for these samples or for the first batch of known
+    ones. Samples that are new are added, so an interrupted pass goes on where it was, and processes may share a
+    directory.
 
     Data that is augmented while it is read is refused: what a teacher knows of an image is wrong for its mirror image.
     A source must give the same samples in every pass, batches of one shape if it is a `tf.data.Dataset`. With `views`,
@@ -93,7 +94,7 @@ class Cache:
             return Arrays(x, batch_size, detach)
         if isinstance(x, keras.utils.PyDataset):
             return Dataset(x, detach)
-        return Batches(x, arguments.get("steps_per_epoch"), detach)
+        return Batches(x, arguments.get("steps_per_epoch"), detach, arguments.get("class_weight"))
 
     def key(self, models: Sequence[keras.Model], *facts: Any) -> str:
         """The name under which outputs of models of these weights are kept; further facts tell them apart."""
@@ -110,11 +111,11 @@ class Cache:
             table = Table(probe, self._segments[key], lambda probe: FileSegment.new(directory, self.dtype, probe))
         return Outputs(model, table, self.dtype)
 
-    def fill(self, outputs: Outputs, source: Arrays | Batches, of: str, verbose: Any) -> None:
-        """Computes what is not known yet of a source, and says what that took and saves."""
+    def fill(self, outputs: Outputs, source: Arrays | Batches, of: str, verbose: Any, verify: bool = False) -> None:
+        """Computes what is not known yet of a source, and says what that took and saves; `verify` as in `Outputs`."""
         start = time.perf_counter()
         bar = keras.utils.Progbar(len(source) or None, verbose=0 if verbose == 2 else bool(verbose), unit_name="batch")
-        known, new = outputs.fill(source.batches(), source.enough, bar.update)
+        known, new = outputs.fill(source.batches(), source.enough, bar.update, verify)
         is_news = bool(new) or of not in self._announced
         self._announced.add(of)
         if not verbose or not is_news:

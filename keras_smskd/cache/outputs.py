@@ -1,5 +1,7 @@
 """The outputs of one frozen model for the samples of a data source."""
 
+import functools
+import warnings
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -8,6 +10,16 @@ import numpy as np
 
 from keras_smskd.cache.segments import Rows
 from keras_smskd.cache.table import Table
+
+MANY_EPOCHS = 100
+"""After how many epochs of samples, all of them new, a source without end may be one that changes them."""
+
+_SAME = (
+    "A source must give the same samples in every pass, since what the teacher knows of a sample is wrong for a "
+    "changed one. In place of augmenting the data while it is read, choose `Cache(views=8, augment=...)`, a fixed "
+    "number of augmented views of arrays, or augment the data before `fit`, or train without `cache`. Keep the last "
+    "partial batch (`drop_remainder=False`, `drop_last=False`)."
+)
 
 
 class Outputs:
@@ -25,7 +37,11 @@ class Outputs:
         self.dtype = dtype
 
     def fill(
-        self, batches: Iterable[tuple[Any, list[bytes]]], enough: float, progress: Callable[[int], None]
+        self,
+        batches: Iterable[tuple[Any, list[bytes]]],
+        enough: float,
+        progress: Callable[[int], None],
+        verify: bool = False,
     ) -> tuple[int, int]:
         """Computes what is not known yet, in batches of one size, so that the model is traced once.
 
@@ -33,6 +49,7 @@ class Outputs:
             batches: Inputs and the digests of the samples.
             enough: The number of batches behind which a batch that is known says that all are, in a source without end.
             progress: Is told the number of each batch that was computed.
+            verify: Whether a batch is computed even if it is known, to leave out what is known otherwise; see `Table`.
 
         Returns:
             How many samples were known, and how many were not.
@@ -40,6 +57,8 @@ class Outputs:
         size, known, new = 0, 0, 0
         for number, (x, digests) in enumerate(batches, start=1):
             size = max(size, len(digests))
+            if verify:
+                self.table.verify(digests, functools.partial(self._computed, x, list(range(len(digests))), size))
             unknown = [row for row, digest in enumerate(digests) if digest not in self.table.rows]
             known, new = known + len(digests) - len(unknown), new + len(unknown)
             if unknown:
@@ -47,6 +66,10 @@ class Outputs:
                 progress(number)
             elif number > enough:
                 break
+            if number == MANY_EPOCHS * enough and not known:
+                warnings.warn(
+                    f"`cache` has read {new:,} samples, none of them twice, and goes on. {_SAME}", stacklevel=2
+                )
         return known, new
 
     def _computed(self, x: Any, rows: list[int], size: int) -> Rows:
@@ -68,11 +91,7 @@ class Outputs:
         unknown = sum(digest not in self.table.rows for digest in digests)
         if unknown:
             raise ValueError(
-                f"`cache` knows the samples of the source as they were when it was filled. Received: {unknown} of "
-                f"{len(digests)} samples that it never saw. A source must give the same samples in every pass, since "
-                "what the teacher knows of a sample is wrong for a changed one. In place of augmenting the data while "
-                "it is read, choose `Cache(views=8, augment=...)`, a fixed number of augmented views of arrays, or "
-                "augment the data before `fit`, or train without `cache`. Keep the last partial batch "
-                "(`drop_remainder=False`, `drop_last=False`)."
+                "`cache` knows the samples of the source as they were when it was filled. Received: "
+                f"{unknown} of {len(digests)} samples that it never saw. {_SAME}"
             )
         return self.table.located(digests)

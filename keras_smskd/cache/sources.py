@@ -61,12 +61,15 @@ class Batches:
         source: The source.
         steps: Batches of an epoch; None for all that there are.
         detach: Gives the inputs of the models.
+        class_weight: Weight of each class, which Keras does not take with a generator.
     """
 
     callbacks: Sequence[keras.callbacks.Callback] = ()
     """What the training has to tell."""
 
-    def __init__(self, source: Any, steps: int | None, detach: Detach) -> None:
+    def __init__(
+        self, source: Any, steps: int | None, detach: Detach, class_weight: dict[int, float] | None = None
+    ) -> None:
         self.once = not can_be_read_again(source)
         if self.once and steps is None:
             raise ValueError(
@@ -78,6 +81,7 @@ class Batches:
         self.steps = steps
         self.enough: float = math.inf if steps is None else steps
         self.detach = detach
+        self.class_weight = class_weight
         self.error: Exception | None = None
         """What went wrong while the training read the source. TensorFlow wraps it in an error of its own."""
 
@@ -103,13 +107,15 @@ class Batches:
             while True:
                 yield from (self.with_outputs(batch, outputs, attach) for batch in self)
 
-        return {"x": endless(), "steps_per_epoch": self.steps}
+        return {"x": endless(), "steps_per_epoch": self.steps, "class_weight": None}
 
     def with_outputs(self, batch: Any, outputs: Sequence[Outputs], attach: Attach) -> Any:
         """A batch with the outputs for its samples."""
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(batch)
         try:
             rows = known_at(outputs, located(outputs, digests_of(in_numpy(self.detach(x)))))
+            if self.class_weight is not None:
+                sample_weight = _weights_of_classes(y, sample_weight, self.class_weight)
         except ValueError as error:
             self.error = error
             raise
@@ -159,6 +165,15 @@ class JoinedDataset(keras.utils.PyDataset):
 
     def on_epoch_end(self) -> None:
         self.dataset.on_epoch_end()
+
+
+def _weights_of_classes(y: Any, sample_weight: Any, class_weight: dict[int, float]) -> np.ndarray:
+    """The weight of each sample of a batch by its class, 1 for a class without one."""
+    if sample_weight is not None:
+        raise ValueError("`class_weight` and the sample weights of a source cannot both be given.")
+    y = in_numpy(y)
+    classes = y.argmax(axis=-1) if y.ndim > 1 and y.shape[-1] > 1 else y.reshape(-1)
+    return np.array([class_weight.get(int(label), 1.0) for label in classes], "float32")
 
 
 def located(outputs: Sequence[Outputs], digests: Sequence[bytes]) -> list[np.ndarray]:

@@ -27,6 +27,8 @@ class Table:
         self._probe, self._all, self._new = probe, segments, new
         self._segments: list[Segment] = []
         self._own: list[int] = []
+        self._verified: set[int] = set()
+        self._left_out: set[int] = set()
         for segment in segments:
             if set(probe) <= set(segment.shapes) and all(_close(segment.probe[name], probe[name]) for name in probe):
                 self._segments.append(segment)
@@ -38,8 +40,29 @@ class Table:
     @property
     def nbytes(self) -> int:
         """The size of the outputs."""
-        filled = [segment for segment in self._segments if segment.digests]
+        filled = [each for index, each in enumerate(self._segments) if each.digests and index not in self._left_out]
         return sum(segment.array(name).nbytes for segment in filled for name in self.names)
+
+    def verify(self, digests: Sequence[bytes], compute: Callable[[], Rows]) -> None:
+        """Leaves out the segments that know these samples otherwise than they are computed, each asked once.
+
+        Args:
+            digests: Those of the samples.
+            compute: Computes the outputs for them.
+        """
+        while asked := {self.rows[digest][0] for digest in digests if digest in self.rows} - self._verified:
+            rows = compute()
+            self._verified |= asked
+            self._left_out |= {index for index in asked if not self._agrees(index, digests, rows)}
+            self.rows = {}
+            for index, segment in enumerate(self._segments):
+                if index not in self._left_out:
+                    self._locate(index, segment.digests, 0)
+
+    def _agrees(self, segment: int, digests: Sequence[bytes], rows: Rows) -> bool:
+        located = [(*self.rows.get(digest, (-1, -1)), row) for row, digest in enumerate(digests)]
+        there, here = map(list, zip(*[(of, row) for index, of, row in located if index == segment], strict=True))
+        return all(_close(self._segments[segment].array(name)[there], rows[name][here]) for name in self.names)
 
     def append(self, digests: Sequence[bytes], rows: Rows) -> None:
         """Adds samples that are new."""
@@ -56,6 +79,7 @@ class Table:
         self._segments.append(self._new(self._probe))
         self._all.append(self._segments[-1])
         self._own.append(len(self._segments) - 1)
+        self._verified.add(self._own[-1])
         return self._own[-1]
 
     def located(self, digests: Sequence[bytes]) -> np.ndarray:

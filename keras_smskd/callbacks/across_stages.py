@@ -1,5 +1,6 @@
 """The user's callbacks through a sequence of stages."""
 
+import csv
 from collections.abc import Sequence
 from typing import Any
 
@@ -8,8 +9,9 @@ import keras
 from keras_smskd.base.weighted_terms import REFERENCE_TERMS
 from keras_smskd.checks import check_callbacks
 
-# Callbacks that remember the best value so far. It must not leak: the scale of the loss changes with the stage.
 WITH_MEMORY = (keras.callbacks.ModelCheckpoint, keras.callbacks.EarlyStopping, keras.callbacks.ReduceLROnPlateau)
+MEMORY = ("best", "wait", "cooldown_counter", "epochs_since_last_save", "_batches_seen_since_last_saving")
+"""What they remember and Keras does not begin anew. It must not leak: the scale of the loss changes with the stage."""
 
 
 class AcrossStages:
@@ -32,46 +34,57 @@ class AcrossStages:
         self.sequence = sequence
 
     def __enter__(self) -> "AcrossStages":
-        self._notify("on_sequence_begin", self.sequence)
+        begun: list[keras.callbacks.Callback] = []
+        try:
+            for callback in self.callbacks:
+                _notify([callback], "on_sequence_begin", self.sequence)
+                begun.append(callback)
+        except BaseException:
+            _notify(begun, "on_sequence_end")
+            raise
         return self
 
     def __exit__(self, *error: Any) -> None:
-        self._notify("on_sequence_end")
+        _notify(self.callbacks, "on_sequence_end")
 
-    def for_stage(self, index: int, goes_on: bool = False) -> list[keras.callbacks.Callback]:
-        """The callbacks of one stage: the run's, then the stage's own, all as new.
+    def for_stage(self, index: int, goes_on: bool = False, is_begun: bool = False) -> list[keras.callbacks.Callback]:
+        """The callbacks of one stage, all as new: the run's, the stage's own, and behind them those that write tables.
 
         Args:
             index: Which stage, from 0.
             goes_on: Whether an earlier process had begun the run.
+            is_begun: Whether an earlier process had begun the stage.
         """
-        own = self.sequence.stages[index].callbacks
-        for callback in [*self.callbacks, *own]:
+        of_run, of_stage = (_apart(callbacks) for callbacks in (self.callbacks, self.sequence.stages[index].callbacks))
+        for callback in (*of_run[0], *of_stage[0]):
             _forget(callback)
-        columns = [column for callback in self.callbacks for column in getattr(callback, "columns", ())]
-        return [*(_wrapped(callback, goes_on or index > 0, columns) for callback in self.callbacks), *own]
+        everywhere = [*self.callbacks, *(callback for stage in self.sequence.stages for callback in stage.callbacks)]
+        columns = [column for callback in everywhere for column in getattr(callback, "columns", ())]
+        absent = dict.fromkeys([*REFERENCE_TERMS, "reference_weight", *columns], "NA")
+        tables = [OneTable(logger, goes_on or index > 0, absent) for logger in of_run[1]]
+        return [*of_run[0], *of_stage[0], *tables, *(OneTable(logger, is_begun, {}) for logger in of_stage[1])]
 
     def end_stage(self, index: int) -> None:
         """Tells that a stage is over."""
-        self._notify("on_stage_end", index)
-
-    def _notify(self, hook: str, *arguments: Any) -> None:
-        for callback in self.callbacks:
-            getattr(callback, hook, lambda *arguments: None)(*arguments)
+        _notify(self.callbacks, "on_stage_end", index)
 
 
 class OneTable(keras.callbacks.Callback):
     """Lets a `CSVLogger` write one table for all stages: it goes on where the last stage stopped, with one header.
 
-    Columns that only later stages have are there from the start, as "NA". An epoch that is trained again, because the
-    process before ended in it, has one row.
+    An epoch that is trained again, because the process before ended in it, has one row.
+
+    Args:
+        logger: The logger.
+        append: Whether the table has been begun.
+        absent: What columns have that are there from the start, though only later stages measure them.
     """
 
-    def __init__(self, logger: keras.callbacks.CSVLogger, append: bool, columns: Sequence[str]) -> None:
+    def __init__(self, logger: keras.callbacks.CSVLogger, append: bool, absent: dict[str, Any]) -> None:
         super().__init__()
-        self.absent = dict.fromkeys([*REFERENCE_TERMS, "reference_weight", *columns], "NA")
+        self.absent = absent
         self.logger = logger
-        self.append = append
+        self.append = append or logger.append
         self.size: int | None = None
 
     def set_model(self, model: keras.Model) -> None:
@@ -85,6 +98,13 @@ class OneTable(keras.callbacks.Callback):
         self.logger.on_train_begin(logs)
         self.logger.append = of_user
         self.size = self.logger.csv_file.tell()
+        if columns := self._columns():
+            self.logger.keys = columns
+
+    def _columns(self) -> list[str]:
+        """Those of the table that was begun, but for the epoch."""
+        with open(self.logger.filename, newline="") as file:
+            return next(csv.reader(file, delimiter=self.logger.sep), [])[1:]
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         self.logger.csv_file.truncate(self.size)
@@ -98,14 +118,19 @@ class OneTable(keras.callbacks.Callback):
         self.logger.on_train_end(logs)
 
 
-def _wrapped(callback: keras.callbacks.Callback, append: bool, columns: Sequence[str]) -> keras.callbacks.Callback:
-    if isinstance(callback, keras.callbacks.CSVLogger):
-        return OneTable(callback, append or callback.append, columns)
-    return callback
+def _notify(callbacks: Sequence[keras.callbacks.Callback], hook: str, *arguments: Any) -> None:
+    for callback in callbacks:
+        getattr(callback, hook, lambda *arguments: None)(*arguments)
+
+
+def _apart(callbacks: Sequence[keras.callbacks.Callback]) -> tuple[list[Any], list[Any]]:
+    """The callbacks that write no table, and those that do."""
+    tables = [callback for callback in callbacks if isinstance(callback, keras.callbacks.CSVLogger)]
+    return [callback for callback in callbacks if callback not in tables], tables
 
 
 def _forget(callback: keras.callbacks.Callback) -> None:
-    """Puts a callback with a memory back to what it was when first seen, in this run or an earlier one."""
+    """Gives a callback back the memory that it had when first seen, in this run or an earlier one."""
     if isinstance(callback, WITH_MEMORY):
-        vars(callback).setdefault("_when_first_seen", dict(vars(callback)))
-        vars(callback).update(vars(callback)["_when_first_seen"])
+        memory = {name: value for name, value in vars(callback).items() if name in MEMORY}
+        vars(callback).update(vars(callback).setdefault("_when_first_seen", memory))

@@ -63,10 +63,14 @@ class AdaptiveReferenceWeight(EpochHistograms):
         self.target = check_fraction("target", target)
         self.gain = check_weight("gain", gain)
         self.maximum = check_weight("maximum", maximum)
-        if schedule == "adaptive" and self.start is not None and self.start > self.maximum:
-            raise ValueError(f"`start` must be at most `maximum`. Received: start={start!r}, maximum={maximum!r}")
+        if self.start is not None:
+            self._check_start(self.start)
         self.distributions: dict[int, np.ndarray] = {}
         self._first_epoch: int | None = None
+
+    def _check_start(self, start: float) -> None:
+        if self.schedule == "adaptive" and start > self.maximum:
+            raise ValueError(f"`start` must be at most `maximum`. Received: start={start!r}, maximum={self.maximum!r}")
 
     def weight_at(self, progress: float, start: float) -> float:
         """The scheduled weight at `progress`, 0 in the first epoch of the stage and 1 in the last one."""
@@ -88,6 +92,7 @@ class AdaptiveReferenceWeight(EpochHistograms):
         if self._first_epoch is None:
             self._first_epoch = epoch
             self._start = float(model.reference_weight.numpy()) if self.start is None else self.start
+            self._check_start(self._start)
         if is_first or self.schedule != "adaptive":
             progress = (epoch - self._first_epoch) / max(self.params["epochs"] - 1 - self._first_epoch, 1)
             model.reference_weight = self.weight_at(progress, self._start)

@@ -1,9 +1,11 @@
 """TensorBoard logs of a whole run, on every backend."""
 
 import os
+from collections.abc import Iterator
 from typing import Any
 
 import keras
+import numpy as np
 
 from keras_smskd.callbacks import event_files
 from keras_smskd.callbacks.epoch_histograms import EpochHistograms
@@ -76,9 +78,9 @@ class DistillationTensorBoard(EpochHistograms):
         model = self.model
         weights = {name: float(getattr(model, name).numpy()) for name in WEIGHTS if hasattr(model, name)}
         rate = {"learning_rate": float(keras.ops.convert_to_numpy(model.optimizer.learning_rate))}
-        for name, value in {"stage": self.stage, **rate, **weights, **(logs or {})}.items():
+        for name, value in _single({"stage": self.stage, **rate, **weights, **(logs or {})}):
             run = "validation" if name.startswith("val_") else "train"
-            self._files[run].write(event_files.scalar(name.removeprefix("val_"), float(value)), epoch)
+            self._files[run].write(event_files.scalar(name.removeprefix("val_"), value), epoch)
         for name, table in self.histograms.items():
             self._files["train"].write(event_files.histogram(name, table), epoch)
         for file in self._files.values():
@@ -92,7 +94,7 @@ class DistillationTensorBoard(EpochHistograms):
         train = self._files["train"]
         train.write(event_files.layout(CHARTS))
         train.write(event_files.text("stages", _markdown(plan)))
-        stages = {f"stage_{i + 1}_{name}": value for i, stage in enumerate(plan) for name, value in stage.items()}
+        stages = {f"stage_{i + 1}_{name}": _in_words(v) for i, stage in enumerate(plan) for name, v in stage.items()}
         name = os.path.basename(os.path.abspath(self.log_dir))
         top = event_files.EventFile(self.log_dir)  # Above both runs, whose metrics are then those of one trial.
         top.write(event_files.hparams({**stages, **self.hparams}, name))
@@ -103,12 +105,27 @@ class DistillationTensorBoard(EpochHistograms):
             file.close()
 
 
+def _single(logs: dict[str, Any]) -> Iterator[tuple[str, float]]:
+    """Name and value of every log; one of several numbers, such as a metric per class, becomes `name/0`, `name/1`..."""
+    for name, value in logs.items():
+        if isinstance(value, str):
+            continue
+        values = np.ravel(value).tolist()
+        names = [name] if np.ndim(value) == 0 else [f"{name}/{index}" for index in range(len(values))]
+        yield from zip(names, values, strict=True)
+
+
 def _checked(hparams: Any) -> dict[str, Any]:
     if not isinstance(hparams, dict) or not all(
         isinstance(value, bool | int | float | str) for value in hparams.values()
     ):
         raise TypeError(f"`hparams` must be a dict of numbers, strings and booleans. Received: hparams={hparams!r}")
     return dict(hparams)
+
+
+def _in_words(value: Any) -> Any:
+    """A list as a string, since hparams take none."""
+    return str(list(value)) if isinstance(value, list | tuple) else value
 
 
 def _markdown(plan: list[dict[str, Any]]) -> str:

@@ -37,7 +37,7 @@ class FitNetDistiller(ProjectedDistiller):
         layers: Dict of `{teacher_layer: student_layer}`.
         projector: Makes the projector from the shapes of a pair, `(teacher_shape, student_shape) -> keras.Model`; or
             None for none, where the shapes are equal. The default ends in ReLU and so fits hints taken after one;
-            for others pass `functools.partial(keras_smskd.projectors.projector, activation=None)`.
+            for others pass `keras_smskd.projectors.affine_projector`.
         **kwargs: Further arguments of `Distiller`.
 
     Raises:

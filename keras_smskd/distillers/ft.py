@@ -66,23 +66,15 @@ class ParaphraserDistiller(PreparingDistiller):
     Formula: `mean((paraphraser(teacher) - teacher)^2)` over the entries of a map, per sample, summed over the layers.
 
     Args:
-        teacher: The model to learn from.
-        student: The model of the stage after, not trained here.
-        paraphrasers: The models to train, one for every entry of `layers`; see `FTDistiller.initial`.
-        **kwargs: Further arguments of `Distiller`.
+        distiller: The `FTDistiller` of the stage after, whose paraphrasers are trained; see its `initial`.
+        **kwargs: Further arguments of `Distiller`, all but `layers` and those of the models.
     """
 
     kind = "feature"
     reads = "maps"
 
-    def __init__(
-        self, teacher: Model = None, student: Model = None, *, paraphrasers: Sequence[keras.Model], **kwargs: Any
-    ) -> None:
-        super().__init__(teacher, student, **kwargs)
-        self.paraphrasers = self.prepared = list(paraphrasers)
-
     def distillation_loss(self, teacher: Features, student: Features, y: Tensor) -> Tensor:
-        pairs = zip(self.paraphrasers, self.pairs(teacher, student), strict=True)
+        pairs = zip(self.prepared, self.pairs(teacher, student), strict=True)
         differences = [ops.cast(paraphrase(hint, training=True), hint.dtype) - hint for paraphrase, (hint, _) in pairs]
         return sum(mean_square(difference) for difference in differences)
 
@@ -154,9 +146,13 @@ class FTDistiller(PreparedDistiller):
         self.paraphrasers = self.prepared = [paraphraser(hint, factors) for hint, _, factors in shapes]
         self.translators = [encoder(feature, factors, batch_normalization=True) for _, feature, factors in shapes]
 
-    def initial(self) -> ParaphraserDistiller:
-        """The stage before, which trains the paraphrasers of this distiller."""
-        return ParaphraserDistiller.before(self, paraphrasers=self.paraphrasers)
+    def initial(self, **kwargs: Any) -> ParaphraserDistiller:
+        """The stage before, which trains the paraphrasers of this distiller.
+
+        Args:
+            **kwargs: Its own arguments of `Distiller`, such as `name`.
+        """
+        return ParaphraserDistiller(self, **kwargs)
 
     def distillation_loss(self, teacher: Features, student: Features, y: Tensor) -> Tensor:
         coders = zip(self.paraphrasers, self.translators, self.pairs(teacher, student), strict=True)

@@ -5,7 +5,7 @@ from typing import Any
 
 import keras
 
-from keras_smskd.base.arguments import ROLES, deserialized, with_models
+from keras_smskd.base.arguments import ROLES, SHARED, check_undecided, models_of, with_models
 from keras_smskd.base.distiller import Distiller
 from keras_smskd.checks import check_list, check_weight
 from keras_smskd.features import Features
@@ -13,7 +13,9 @@ from keras_smskd.model_checks import check_distillers, check_same
 
 Tensor = Any
 
-SHARED = ("teacher_weighting", "teacher_preprocessing")
+
+# What is the joint distiller's own, or in its `weights`.
+OF_JOINT = (*SHARED, "label_weight", "distillation_weight")
 
 
 @keras.saving.register_keras_serializable("keras_smskd")
@@ -59,7 +61,9 @@ class JointDistiller(Distiller):
         limits = [distiller.largest_batch for distiller in distillers if distiller.largest_batch is not None]
         self.largest_batch = min(limits, default=None)
         self.needs_index = any(distiller.needs_index for distiller in distillers)
+        self.trains_student = any(distiller.trains_student for distiller in distillers)
         self.views = _shared_views(distillers)
+        check_undecided(type(self), kwargs)
         shared = {name: check_same(distillers, name) for name in SHARED}
         super().__init__(teachers=distillers[0].teachers, student=distillers[0].student, **shared, **kwargs)
         self._tap([pair for distiller in distillers for pair in distiller.matched_layers])
@@ -72,6 +76,11 @@ class JointDistiller(Distiller):
         super().begin_epoch(epoch)
         for distiller in self.distillers:
             distiller.begin_epoch(epoch)
+
+    def _freeze(self) -> None:
+        super()._freeze()
+        for distiller in self.distillers:
+            self._frozen |= distiller._frozen  # One may have had a reference in a stage of its own.
 
     def distillation_loss(self, teacher: Features, student: Features, y: Tensor) -> Tensor:
         return sum(self.separate_losses(teacher, student, y).values())
@@ -88,20 +97,33 @@ class JointDistiller(Distiller):
         trained = {id(variable) for distiller in self.distillers for variable in distiller.trainable_variables}
         return [variable for variable in super().trainable_variables if id(variable) in trained]
 
+    def _with_index(self, x: Any) -> Any:
+        x = super()._with_index(x)
+        for distiller in self.distillers:
+            distiller._with_index(x)  # Which checks the index that it is given.
+        return x
+
     def augment(self, x: Any) -> Any:
         return next(distiller for distiller in self.distillers if distiller.views > 1).augment(x)
 
     def arguments(self) -> dict[str, Any]:
         return {**super().arguments(), "weights": _weights_of(self.distillers)}
 
+    def hyperparameters(self) -> dict[str, Any]:
+        """Its own, and those of the methods under their names, but for those that do not count."""
+        own = super().hyperparameters()
+        for term, distiller in zip(self.distillation_terms, self.distillers, strict=True):
+            of_method = distiller.hyperparameters()
+            own |= {f"{term}_{name}": value for name, value in of_method.items() if name not in OF_JOINT}
+        return own
+
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "distillers": [each.config_without_models() for each in self.distillers]}
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> "JointDistiller":
-        models = {role: deserialized(config[role]) for role in ROLES if role in config}
-        rest = {name: value for name, value in config.items() if name not in ROLES}
-        return cls(**{**rest, "distillers": [with_models(item, models) for item in config["distillers"]]})
+        models, rest = models_of(config)
+        return cls([with_models(item, models) for item in rest.pop("distillers")], **rest)
 
 
 def numbered(names: Sequence[str]) -> list[str]:

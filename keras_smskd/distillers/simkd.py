@@ -127,18 +127,19 @@ def reuse_classifier(teacher: keras.Model, student: keras.Model, layers: LayerPa
     if len(layers) != 1:
         raise ValueError(f"`layers` must have one entry for SimKD. Received: layers={layers!r}")
     ((of_teacher, of_student),) = layers.items()
-    for model, path, role in ((teacher, of_teacher, "teacher"), (student, of_student, "student")):
-        _check_map(model, path, role)
+    hint = _map_layer(teacher, of_teacher, "teacher")
+    of_teacher, of_student = hint.name, _map_layer(student, of_student, "student").name
     backbone = keras.models.clone_model(student)
     take_over(backbone, student)
-    shape = teacher.get_layer(of_teacher).output.shape[1:]
+    shape = hint.output.shape[1:]
     pooled = _pooled(backbone.get_layer(of_student).output, shape)
     projected = simkd_projector(pooled.shape[1:], channels_of(shape), factor)(pooled)
     classifier = _classifier(teacher, of_teacher, projected.shape[1:])
     return keras.Model(input_specs(backbone), classifier(projected, training=False), name=student.name)
 
 
-def _check_map(model: keras.Model, path: str, role: str) -> None:
+def _map_layer(model: keras.Model, path: str, role: str) -> keras.Layer:
+    """The layer of that path, if it gives maps inside the graph of the model."""
     layer = find_layer(model, path, role)
     is_graph = bool(getattr(model, "inputs", None))
     if not is_graph or all(layer is not own for own in model.layers) or len(layer.output.shape) != 4:
@@ -146,6 +147,7 @@ def _check_map(model: keras.Model, path: str, role: str) -> None:
             f"`layers` of `reuse_classifier` must name feature maps of a Functional or Sequential {role}, and one of "
             f"its own layers rather than one in a nested model. Received: '{path}' of the model '{model.name}'."
         )
+    return layer
 
 
 def _pooled(feature: Any, of_teacher: Any) -> Any:
@@ -156,12 +158,20 @@ def _pooled(feature: Any, of_teacher: Any) -> Any:
     sizes = np.minimum(own, other)
     if not (own % sizes).any():
         return keras.layers.AveragePooling2D(tuple(map(int, own // sizes)))(feature)
+    if not hasattr(keras.layers, "AdaptiveAveragePooling2D"):
+        raise ValueError(
+            "`layers` must pair maps of which one has a multiple of the other's size, where Keras has no "
+            f"`AdaptiveAveragePooling2D`. Received: sizes {own} of the student and {other} of the teacher."
+        )
     return keras.layers.AdaptiveAveragePooling2D(tuple(map(int, sizes)))(feature)
 
 
 def _classifier(teacher: keras.Model, path: str, shape: Shape) -> keras.Model:
     """A frozen copy of the teacher from a layer on, which takes maps of the given shape."""
-    copy = freeze_copy(teacher)
+    try:
+        copy = freeze_copy(teacher)
+    except ValueError as error:
+        raise ValueError(f"`teacher` must be a model whose end can be copied. {error}") from error
     try:
         behind = keras.Model(copy.get_layer(path).output, copy.outputs[0], name=CLASSIFIER)
         classifier = keras.models.clone_model(behind, input_tensors=keras.Input(shape))

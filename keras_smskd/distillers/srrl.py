@@ -124,7 +124,7 @@ class SRRLDistiller(ProjectedDistiller):
             logits = ops.convert_to_numpy(self._classified(hint))
         except ValueError:
             return False
-        return logits.shape == expected.shape and np.allclose(logits, expected, rtol=0.05, atol=0.05)
+        return logits.shape == expected.shape and np.allclose(logits, expected, rtol=0.05, atol=0.05, equal_nan=True)
 
     def _classified(self, features: Tensor) -> Tensor:
         """What the teacher's classifier makes of features of the teacher's width, as the teacher would."""
@@ -142,5 +142,7 @@ class SRRLDistiller(ProjectedDistiller):
                 self.feature_weight,
                 self.regression_weight,
             )
-            for hint, feature in self.projected(teacher, student)
+            for (hint, _), (_, feature) in zip(
+                self.pairs(teacher, student), self.projected(teacher, student), strict=True
+            )
         )

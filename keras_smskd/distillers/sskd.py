@@ -1,7 +1,6 @@
 """SSKD: knowledge distillation with self-supervision."""
 
 import math
-from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -105,38 +104,35 @@ class RotatingDistiller(Distiller):
                 f"inputs of shape {', '.join(map(str, shapes))}."
             )
 
-    def augment(self, x: Tensor) -> Tensor:
-        height, width = spatial_axes()
-        turned = ops.swapaxes(x, height, width)
-        rotations = [x, ops.flip(turned, height), ops.flip(x, (height, width)), ops.flip(turned, width)]
-        return ops.reshape(ops.stack(rotations, axis=1), (-1, *ops.shape(x)[1:]))
+    def augment(self, x: Any) -> Any:
+        return keras.tree.map_structure(rotated, x)
+
+
+def rotated(x: Tensor) -> Tensor:
+    """Every image of a batch by 0, 90, 180 and 270 degrees, `(4 * batch, height, width, channels)`."""
+    height, width = spatial_axes()
+    turned = ops.swapaxes(x, height, width)
+    rotations = [x, ops.flip(turned, height), ops.flip(x, (height, width)), ops.flip(turned, width)]
+    return ops.reshape(ops.stack(rotations, axis=1), (-1, *ops.shape(x)[1:]))
 
 
 @keras.saving.register_keras_serializable("keras_smskd")
-class ContrastDistiller(RotatingDistiller, PreparingDistiller):
+class ContrastDistiller(PreparingDistiller, RotatingDistiller):
     """The stage before `SSKDDistiller`: the teacher's head learns to tell which sample a rotated one is.
 
     Formula: per sample the mean over its three rotations of `-log softmax_j(<e_rotated, e_j>)` at the sample itself,
     with `e` the embeddings of length 1 and j the samples of the batch. The student is not trained.
 
     Args:
-        teacher: The model to learn from.
-        student: The model of the stage after, not trained here.
-        heads: The model to train, alone in a list; see `SSKDDistiller.initial`.
-        **kwargs: Further arguments of `Distiller`.
+        distiller: The `SSKDDistiller` of the stage after, the teacher's head of which is trained; see its `initial`.
+        **kwargs: Further arguments of `Distiller`, all but `layers` and those of the models.
     """
 
     smallest_batch = 2
 
-    def __init__(
-        self, teacher: Model = None, student: Model = None, *, heads: Sequence[keras.Model], **kwargs: Any
-    ) -> None:
-        super().__init__(teacher, student, **kwargs)
-        self.heads = self.prepared = list(heads)
-
     def distillation_loss(self, teacher: Features, student: Features, y: Tensor) -> Tensor:
         features, _ = self.pairs(teacher[VIEWS], student[VIEWS])[0]
-        cosines = similarities(self.heads[0](flatten(features)))
+        cosines = similarities(self.prepared[0](flatten(features)))
         likelihoods = ops.where(own(cosines)[:, None, :], ops.log_softmax(cosines, axis=-1), 0.0)
         return -ops.mean(ops.sum(likelihoods, axis=-1), axis=-1)
 
@@ -222,9 +218,13 @@ class SSKDDistiller(RotatingDistiller, PreparedDistiller):
         self.teacher_head, self.student_head = (embedder(size, size, size) for size in sizes)
         self.prepared = [self.teacher_head]
 
-    def initial(self) -> ContrastDistiller:
-        """The stage before, which trains the teacher's head of this distiller."""
-        return ContrastDistiller.before(self, heads=self.prepared)
+    def initial(self, **kwargs: Any) -> ContrastDistiller:
+        """The stage before, which trains the teacher's head of this distiller.
+
+        Args:
+            **kwargs: Its own arguments of `Distiller`, such as `name`.
+        """
+        return ContrastDistiller(self, **kwargs)
 
     def distillation_loss(self, teacher: Features, student: Features, y: Tensor) -> Tensor:
         teacher_features, student_features = self.pairs(teacher[VIEWS], student[VIEWS])[0]

@@ -17,6 +17,7 @@ OF_THE_SEARCH = {
     "backup_dir": "`directory` of `PlanSearch` keeps the trials",
     "backup_every": "whole trials are kept",
     "backup_best": "the value of the last epoch counts",
+    "validation_freq": "the value of the last epoch counts, whichever that is",
 }
 
 

@@ -38,4 +38,4 @@ def check_same_search(directory: pathlib.Path, described: dict[str, Any]) -> Non
 
 def describe_in(directory: pathlib.Path, described: dict[str, Any]) -> None:
     """Writes what the search is."""
-    (directory / DESCRIPTION).write_text(json.dumps(described, indent=1) + "\n")
+    files.write_text(directory / DESCRIPTION, json.dumps(described, indent=1) + "\n", "directory")

@@ -90,6 +90,11 @@ MISUSES = {
         ValueError,
         "'states' of the teacher in `layers` must have one output tensor",
     ),
+    "layer of a taken name": (
+        lambda: smskd.FitNetDistiller(TEACHER, named("inputs"), layers={"hidden": "inputs"}),
+        ValueError,
+        "`layers` cannot name layers 'inputs'",
+    ),
     "vectors for maps": (
         lambda: smskd.ATDistiller(TEACHER, STUDENT, layers={"hidden": "hidden"}),
         ValueError,

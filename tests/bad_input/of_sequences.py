@@ -95,12 +95,12 @@ MISUSES = {
     "student whose copy forgets": (
         lambda: of_student(forgetful({})),
         ValueError,
-        "cannot be copied to make the reference.*`student_factory=`",
+        "must be copied to make the reference.*`student_factory=`",
     ),
     "student without config": (
         lambda: of_student(forgetful(None)),
         ValueError,
-        "cannot be copied to make the reference.*`student_factory=`",
+        "must be copied to make the reference.*`student_factory=`",
     ),
     "factory is a model": (
         lambda: sequence(student_factory=dense(3)),

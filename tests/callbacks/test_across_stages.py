@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import keras_smskd as smskd
-from tests.models import dense, label_loss, vectors
+from tests.models import UNTRACED, dense, label_loss, vectors
 
 
 @pytest.fixture
@@ -78,6 +78,89 @@ def test_csv_logger_writes_one_table(distiller, tmp_path):
     assert logger.append is False
     fit(distiller, logger, epochs=1)
     assert len(list(csv.DictReader(path.read_text().splitlines()))) == 2
+
+
+def rows_of(path):
+    return list(csv.DictReader(path.read_text().splitlines()))
+
+
+class Adds(keras.callbacks.Callback):
+    """Adds a log whose name comes before all others."""
+
+    columns = ("aa_extra",)
+
+    def on_epoch_end(self, epoch, logs=None):
+        if self.model.reference is not None:
+            logs["aa_extra"] = -1.0
+
+
+def test_values_stand_in_their_columns_in_every_stage_and_after_an_end(tmp_path):
+    """Only some epochs have a validation, and only the second stage adds a log, by a callback of its own."""
+
+    class Ends(keras.callbacks.Callback):
+        def on_epoch_begin(self, epoch, logs=None):
+            if epoch == ends_in:
+                raise KeyboardInterrupt
+
+    x, y = vectors(32)
+    tables = {name: tmp_path / f"{name}.csv" for name in ("run", "stage")}
+
+    def fit():
+        keras.utils.set_random_seed(0)
+        teacher, student = dense(8), dense(3)
+        own = [keras.callbacks.CSVLogger(tables["stage"]), Adds()]
+        stages = [smskd.KDDistiller(teacher, student), smskd.Stage(smskd.KDDistiller(teacher, student), callbacks=own)]
+        distiller = smskd.SequentialDistiller(stages)
+        distiller.compile("sgd", label_loss(), **UNTRACED)
+        logger = keras.callbacks.CSVLogger(tables["run"])
+        arguments = {"validation_data": (x, y), "validation_freq": 2, "epochs": [1, 3], "backup_dir": tmp_path / "run"}
+        return distiller.fit(x, y, callbacks=[logger, Ends()], seed=1, verbose=0, **arguments).history
+
+    ends_in = 3
+    with pytest.raises(KeyboardInterrupt):
+        fit()
+    ends_in = -1
+    history = fit()
+    for name, first in (("run", 0), ("stage", 1)):
+        rows = rows_of(tables[name])
+        assert [int(row["epoch"]) for row in rows] == [*range(first, 4)]
+        for log in ("loss", "distillation_loss", "val_loss", "aa_extra"):
+            written = [float(row[log]) if row[log] not in ("NA", "") else np.nan for row in rows]
+            np.testing.assert_allclose(written, history[log][first:], rtol=1e-6)
+
+
+def test_what_a_user_changes_of_a_callback_stays(distiller, tmp_path):
+    checkpoint = keras.callbacks.ModelCheckpoint(tmp_path / "first.keras", monitor="loss", save_best_only=True)
+    fit(distiller, checkpoint, epochs=1)
+    checkpoint.filepath = str(tmp_path / "second.keras")
+    (tmp_path / "first.keras").unlink()
+    fit(distiller, checkpoint, epochs=1)
+    assert [path.name for path in tmp_path.iterdir()] == ["second.keras"]
+
+
+def test_a_sequence_that_cannot_begin_has_ended_for_its_callbacks(distiller):
+    class Recorder(keras.callbacks.Callback):
+        seen = ()
+
+        def on_sequence_begin(self, sequence):
+            self.seen += ("begin",)
+
+        def on_sequence_end(self):
+            self.seen += ("end",)
+
+    class Refuses(keras.callbacks.Callback):
+        def on_sequence_begin(self, sequence):
+            raise ValueError("not this one")
+
+    recorder = Recorder()
+    with pytest.raises(ValueError, match="not this one"):
+        fit(distiller, recorder, Refuses())
+    assert recorder.seen == ("begin", "end")
+
+
+def test_a_log_may_be_a_string(distiller):
+    note = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: logs.update(note=f"epoch {epoch}"))
+    assert fit(distiller, note, epochs=1).history["note"] == ["epoch 0", "epoch 1"]
 
 
 def test_a_users_callback_is_one_object_that_sees_one_fit_per_stage(distiller):

@@ -55,6 +55,8 @@ def test_the_adaptive_rule_follows_the_measured_agreement():
 def test_the_adaptive_weight_is_bounded():
     history = run(AdaptiveReferenceWeight("adaptive", start=1.0, target=1.0, gain=100.0, maximum=1.5)).history
     assert max(history["reference_weight"][1:]) == pytest.approx(1.5)
+    with pytest.raises(ValueError, match="`start` must be at most `maximum`. Received: start=50.0, maximum=10.0"):
+        run(AdaptiveReferenceWeight("adaptive"), reference_weight=50.0)
 
 
 def test_no_retrace():

@@ -49,6 +49,24 @@ def run(directory):
     return history, events_of(directory / "train"), events_of(directory / "validation")
 
 
+def test_a_metric_of_several_numbers_has_one_chart_each(tmp_path):
+    x, y = vectors(16)
+    distiller = smskd.KDDistiller(dense(8), dense(3))
+    metric = keras.metrics.F1Score(average=None, name="f1")
+    distiller.compile("sgd", keras.losses.CategoricalCrossentropy(from_logits=True), metrics=[metric])
+    one_hot = keras.utils.to_categorical(y, 4)
+    history = distiller.fit(x, one_hot, callbacks=[DistillationTensorBoard(tmp_path)], verbose=0).history
+    written = [numbers(events_of(tmp_path / "train"), f"f1/{index}")[0][1] for index in range(4)]
+    np.testing.assert_allclose(written, history["f1"][0], rtol=1e-6)
+
+
+def test_hyperparameters_in_lists_are_described(tmp_path):
+    distiller = smskd.MLKDDistiller(dense(8), dense(3), temperatures=[2.0, 4.0])
+    distiller.compile("sgd", label_loss())
+    distiller.fit(*vectors(16), callbacks=[DistillationTensorBoard(tmp_path)], verbose=0)
+    assert "[2.0, 4.0]" in str(events_of(tmp_path))
+
+
 @pytest.mark.parametrize("term", ["loss", "label_loss", "distillation_loss", "accuracy"])
 def test_terms_and_metrics_continue_over_the_stages(run, term):
     history, train, _ = run

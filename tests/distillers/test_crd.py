@@ -3,11 +3,12 @@ import numpy as np
 import pytest
 from keras import ops
 
+import keras_smskd as smskd
 from keras_smskd.distillers.crd import CRDDistiller, crd_loss, normalizer_of, remembered, scores_against
 from keras_smskd.ops import normalize
 from tests import expected
 from tests.contract import DistillerContract, counted
-from tests.models import convolutional, dense, images, label_loss, vectors
+from tests.models import UNTRACED, convolutional, dense, images, label_loss, vectors
 
 SAMPLES, TEMPERATURE, NORMALIZERS = 9, 0.2, (30.0, 25.0)
 
@@ -162,6 +163,44 @@ def test_a_sample_is_no_negative_of_itself():
     np.testing.assert_array_equal(candidates[:, 0], range(5))
     for index, negatives in enumerate(candidates[:, 1:]):
         assert set(negatives) == set(range(5)) - {index}
+
+
+@pytest.mark.parametrize("given", ["arrays", "batches"])
+def test_other_stages_take_data_with_an_index(given):
+    x, y = vectors(8)
+    data = {"inputs": x, "index": np.arange(8)}, y
+    teacher, student = dense(8), dense(3)
+    crd = smskd.CRDDistiller(teacher, student, layers={"hidden": "hidden"}, samples=8, negatives=4, size=4)
+    sequence = smskd.SequentialDistiller([crd, smskd.KDDistiller(teacher, student)])
+    sequence.compile("sgd", label_loss(), **UNTRACED)
+    for cache in (None, True):
+        arguments = {"x": data[0], "y": y} if given == "arrays" else {"x": Batch(data)}
+        history = sequence.fit(**arguments, cache=cache, validation_data=data, verbose=0).history
+        assert np.isfinite(history["loss"]).all()
+        assert len(history["val_loss"]) == 2
+
+
+class Batch(keras.utils.PyDataset):
+    """A source of one batch."""
+
+    def __init__(self, batch):
+        super().__init__()
+        self.batch = batch
+
+    def __len__(self):
+        return 1
+
+    def __getitem__(self, index):
+        return self.batch
+
+
+def test_a_joint_distiller_checks_the_samples_too():
+    x, y = vectors(8)
+    crd = distiller(samples=7)
+    joint = smskd.JointDistiller([crd, smskd.KDDistiller(crd.teacher, crd.student)])
+    joint.compile("sgd", label_loss())
+    with pytest.raises(ValueError, match="`samples` must be at least the number of training samples.*samples=7 and 8"):
+        joint.fit(x, y, verbose=0)
 
 
 def test_more_samples_than_rows_do_not_train_silently():

@@ -113,7 +113,7 @@ def test_its_own_stage_trains_the_translators_and_leaves_the_paraphrasers():
 def test_the_stage_before_has_a_configuration():
     initial = made().initial()
     copy = type(initial).from_config(initial.get_config())
-    assert copy.paraphrasers[0].output_shape == (None, 8, 8, 4)
+    assert copy.prepared[0].output_shape == (None, 8, 8, 4)
 
 
 def test_a_factor_has_a_share_of_the_teachers_channels():

@@ -24,10 +24,12 @@ class TestRKD(DistillerContract):
         return expected.rkd(teacher, student, **self.arguments)
 
 
+@pytest.mark.compiles
 class TestRKDSquared(TestRKD):
     arguments = {"distance_weight": 3.0, "angle_weight": 0.0, "squared": True}
 
 
+@pytest.mark.compiles
 class TestRKDOneByOne(TestRKD):
     arguments = {"distance_weight": 25.0, "angle_weight": 50.0, "squared": False, "one_by_one": True}
 

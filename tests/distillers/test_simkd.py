@@ -82,6 +82,24 @@ def test_the_larger_map_is_pooled(of_teacher, of_student, size):
     assert np.isfinite(history["distillation_loss"][0])
 
 
+def test_a_layer_is_found_without_the_number_of_its_name():
+    def model(width):
+        convolution = keras.layers.Conv2D(width, 3, name="conv2d_10")
+        pool = keras.layers.GlobalAveragePooling2D()
+        return keras.Sequential([keras.Input((8, 8, 1)), convolution, pool, keras.layers.Dense(3)])
+
+    reused = reuse_classifier(model(4), model(2), {"conv2d": "conv2d"})
+    assert reused.output_shape == (None, 3)
+
+
+def test_a_teacher_that_cannot_be_copied():
+    doubled = keras.layers.Lambda(lambda x: 2 * x)
+    maps = [keras.layers.Conv2D(4, 3, name="stage2"), keras.layers.GlobalAveragePooling2D(), keras.layers.Dense(4)]
+    teacher = keras.Sequential([keras.Input((8, 8, 1)), doubled, *maps])
+    with pytest.raises(ValueError, match="`teacher` must be a model whose end can be copied. The model 'sequential"):
+        reuse_classifier(teacher, convolutional(3), LAYERS)
+
+
 def test_as_a_stage_in_front_of_others(tmp_path):
     x, y = images(16)
     teacher = convolutional(4)

@@ -88,6 +88,27 @@ def test_the_classifier_must_give_the_logits_of_the_teacher(layer, classifier):
         SRRLDistiller(model(8), model(4), layers={layer: layer}, classifier=classifier)
 
 
+def test_the_target_is_the_average_of_all_positions_where_sizes_do_not_divide():
+    teacher, student = convolutional(4, size=14), convolutional(3, size=8)
+    distiller = SRRLDistiller(
+        teacher,
+        student,
+        layers={"stage2": "stage2"},
+        classifier="head",
+        regression_weight=0.0,
+        teacher_preprocessing=keras.layers.Resizing(14, 14),
+    )
+    generator = np.random.default_rng(0)
+    hint, feature = (generator.normal(size=(2, *shape)).astype("float32") for shape in ((7, 7, 8), (4, 4, 6)))
+    logits = np.zeros((2, CLASSES), "float32")
+    of_models = (
+        {"stage2": ops.convert_to_tensor(of), "logits": ops.convert_to_tensor(logits)} for of in (hint, feature)
+    )
+    loss = ops.convert_to_numpy(distiller.distillation_loss(*of_models, None))
+    projected = ops.convert_to_numpy(distiller.projectors[0](feature, training=True))
+    np.testing.assert_allclose(loss, ((averaged(projected) - averaged(hint)) ** 2).mean(axis=-1), rtol=1e-4)
+
+
 def test_one_teacher():
     teachers, layers = [convolutional(4), convolutional(4)], {"stage2": "stage2"}
     with pytest.raises(ValueError, match="`teachers` must be one for SRRL"):

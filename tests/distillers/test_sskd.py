@@ -107,6 +107,19 @@ def test_its_own_stage_trains_the_students_head_and_leaves_the_teachers():
     assert any((a != b).any() for a, b in zip(weights_of(distiller.student_head), of_student, strict=True))
 
 
+def test_images_may_have_a_name():
+    x, y = images(8)
+
+    def named(model):
+        image = keras.Input((8, 8, 1))
+        return keras.Model({"image": image}, model(image))
+
+    teacher, student = named(convolutional(4, "own")), named(convolutional(3, "own"))
+    distiller = SSKDDistiller(teacher, student, layers={"own/pool": "own/pool"})
+    distiller.compile("sgd", label_loss())
+    assert np.isfinite(distiller.fit({"image": x}, y, verbose=0).history["loss"][0])
+
+
 def test_one_pair_of_layers_and_square_images():
     with pytest.raises(ValueError, match="`layers` of SSKD must have one entry"):
         made(layers={"pool": "pool", "stage2": "stage2"})

@@ -2,6 +2,7 @@
 
 import keras
 import numpy as np
+import pytest
 
 import keras_smskd as smskd
 from tests.ecosystem.world import Snapshot
@@ -23,6 +24,7 @@ def token_ids(texts):
     return {"token_ids": ids, "padding_mask": (ids > 0).astype("int32")}
 
 
+@pytest.mark.compiles
 def test_three_stages():
     keras.utils.set_random_seed(0)
     x = token_ids(TEXTS)

@@ -1,6 +1,6 @@
 """Arrays that are trained on, in NumPy."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import keras
@@ -26,6 +26,11 @@ def in_numpy(x: Any) -> Any:
         return x
 
     return keras.tree.map_structure(array, x)
+
+
+def copies_of(variables: Iterable[Any]) -> list[np.ndarray]:
+    """Copies of the values of variables, on a replica for each those of all together."""
+    return [np.array(in_numpy(keras.ops.convert_to_tensor(variable))) for variable in variables]
 
 
 def is_finite(array: Any) -> bool:

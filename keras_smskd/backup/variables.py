@@ -4,9 +4,8 @@ from collections.abc import Sequence
 from typing import Any
 
 import keras
-import numpy as np
 
-from keras_smskd.arrays import in_numpy
+from keras_smskd.arrays import copies_of
 from keras_smskd.backup.plain import Arrays
 
 MODELS, OPTIMIZER, METRICS = "variable", "optimizer", "metric"
@@ -42,10 +41,7 @@ def of_metrics(distiller: Any) -> list[Any]:
 
 def values(variables: Sequence[Any], prefix: str) -> Arrays:
     """Copies of the values of variables."""
-    return {
-        f"{prefix}/{index}": np.array(in_numpy(keras.ops.convert_to_tensor(variable)))
-        for index, variable in enumerate(variables)
-    }
+    return {f"{prefix}/{index}": array for index, array in enumerate(copies_of(variables))}
 
 
 def restore(variables: Sequence[Any], arrays: Arrays, prefix: str) -> None:

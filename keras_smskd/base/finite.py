@@ -9,7 +9,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_smskd.arrays import are_arrays, batches_of, can_be_read_again, is_finite
+from keras_smskd.arrays import are_arrays, batches_of, can_be_read_again, copies_of, is_finite
 from keras_smskd.features import example_inputs, layer_paths, outputs_of, sublayers
 
 ON_NONFINITE = ("raise", "skip_batch")
@@ -44,7 +44,7 @@ class FiniteCheck(keras.callbacks.Callback):
         super().__init__()
         self.distiller = distiller
         self.epoch = self.begun = 0
-        self.last_good: list[np.ndarray] = []
+        self.last_good: dict[int, np.ndarray] = {}
 
     def on_train_begin(self, logs: Any = None) -> None:
         self.begun = 0
@@ -62,15 +62,18 @@ class FiniteCheck(keras.callbacks.Callback):
             raise NonFiniteError(self.epoch, before + batch, terms or ["loss"])
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        if not all_finite(self.distiller.student.variables):
+        values = self._values()
+        of_student = [values[id(variable)] for variable in self.distiller.student.variables if id(variable) in values]
+        if not all(map(is_finite, of_student)):
             raise NonFiniteError(epoch, None, [])
-        self.last_good = self._values()
+        self.last_good = values
 
     def on_train_end(self, logs: Any = None) -> None:
-        self.last_good = []
+        self.last_good = {}
 
-    def _values(self) -> list[np.ndarray]:
-        return [np.array(ops.convert_to_numpy(variable.value)) for variable in self.distiller.changing_variables]
+    def _values(self) -> dict[int, np.ndarray]:
+        variables = self.distiller.changing_variables
+        return dict(zip(map(id, variables), copies_of(variables), strict=True))
 
     def error(self, fault: NonFiniteError, x: Any) -> FloatingPointError:
         """Gives student, method and optimizer back their last finite values, and says where the fault began.
@@ -81,8 +84,8 @@ class FiniteCheck(keras.callbacks.Callback):
         """
         student, inputs_of = self.distiller.student, self.distiller._inputs_of
         diverged = next((path for path, layer in _leaves(student) if not all_finite(layer.weights)), None)
-        for variable, value in zip(self.distiller.changing_variables, self.last_good, strict=True):
-            variable.assign(value)
+        for variable in self.distiller.changing_variables:
+            variable.assign(self.last_good[id(variable)])
         steps = self.params.get("steps")
         cause = _in_data(x, None if steps is None else steps * self.begun, inputs_of)
         in_layers = (_in_layers(student, batch) for batch in _batches(inputs_of(x), student))

@@ -80,8 +80,9 @@ def trained(make=stages, part=WHOLE, gather=False, validation=None, **fit):
     if validation:
         options["validation_data"] = X[validation(part)], Y[validation(part)]
     history = distiller.fit(x, y, sample_weight=weights, **options)
-    of_student = distiller.student.predict(X, verbose=0)
-    np.testing.assert_allclose(distiller.stages[-1].distiller.predict(X, verbose=0), of_student, rtol=1e-4, atol=1e-6)
+    if keras.backend.backend() == "tensorflow":  # On JAX a process has a part of what is predicted.
+        predicted = [model.predict(X, verbose=0) for model in (distiller.stages[-1].distiller, distiller.student)]
+        np.testing.assert_allclose(*predicted, rtol=1e-4, atol=1e-6)
     return distiller.student.get_weights(), history.history
 
 

@@ -40,22 +40,22 @@ from benchmarks.study.summary import Estimate, Summary, best, test, validation  
 
 PAGE, PLOT = ROOT / "docs" / "results.md", ROOT / "docs" / "results.png"
 RESULTS = ROOT / "benchmarks" / "results"
-ON_GPU, ON_PROCESSOR = (RESULTS / "desk" / place for place in ("jax_NVIDIA_H200", "tensorflow"))
-GPU, PROCESSOR = Summary(ON_GPU), Summary(ON_PROCESSOR)
-CHOICE = Summary(ON_PROCESSOR, seeds=[5])
-TIMED = Summary(ON_PROCESSOR, seeds=[0])  # Of others some shared the processor with other work.
+RUNS = RESULTS / "desk"
+JAX, PROCESSOR = Summary(RUNS / "jax_NVIDIA_H200", RUNS / "jax"), Summary(RUNS / "tensorflow")
+CHOICE = Summary(RUNS / "tensorflow", seeds=[5])
+TIMED = Summary(RUNS / "tensorflow", seeds=[0])  # Of others some shared the processor with other work.
 SHORT = Summary(RESULTS / "short" / "jax_NVIDIA_H200")
 
 
 def line(label: str) -> list[object]:
     """A row of the main table."""
-    accuracies = [GPU.accuracy(label), GPU.estimate(label, best).text()]
-    return [label, *accuracies, GPU.against(label, ALONE), GPU.against(label, "KD"), len(GPU.rows[label])]
+    accuracies = [JAX.accuracy(label), JAX.estimate(label, best).text()]
+    return [label, *accuracies, JAX.against(label, ALONE), JAX.against(label, "KD"), len(JAX.rows[label])]
 
 
 def desk() -> str:
     """All plans at equal epochs."""
-    return table(["Plan", "Last epoch", "Best epoch", "To alone", "To KD", "Seeds"], map(line, GPU.done(DESK)))
+    return table(["Plan", "Last epoch", "Best epoch", "To alone", "To KD", "Seeds"], map(line, JAX.done(DESK)))
 
 
 def pairs() -> str:
@@ -64,9 +64,9 @@ def pairs() -> str:
     for plan in [*(run.label for run in JOINT), *ORDERS, *TRIPLES]:
         without = Run(plan, reference_weight=0.0).label
         methods = list(dict.fromkeys(re.split(r" [+>] ", plan)))
-        strongest = max(methods, key=lambda method: GPU.estimate(method, test).mean)
-        adds = [GPU.accuracy(without), GPU.against(plan, without)]
-        rows.append([plan, GPU.accuracy(plan), strongest, GPU.against(plan, strongest), *adds])
+        strongest = max(methods, key=lambda method: JAX.estimate(method, test).mean)
+        adds = [JAX.accuracy(without), JAX.against(plan, without)]
+        rows.append([plan, JAX.accuracy(plan), strongest, JAX.against(plan, strongest), *adds])
     head = [
         "Plan",
         "Test accuracy",
@@ -177,7 +177,7 @@ def stages() -> str:
 
 def forgotten(label: str) -> str:
     """By how much of its value the objective of the first stage rose until the end of the run."""
-    rows = [result["forgetting"] for result in GPU.rows[label].values()]
+    rows = [result["forgetting"] for result in JAX.rows[label].values()]
     return Estimate.of([100 * (row[-1][0] - row[0][0]) / abs(row[0][0]) for row in rows]).text("+")
 
 
@@ -186,7 +186,7 @@ def forgetting() -> str:
     plans = [plan for plan in [*ORDERS, *TRIPLES] if not plan.startswith(("CRD", "VID"))]
     pairs = [(plan, Run(plan, reference_weight=0.0).label) for plan in plans]
     rows = (
-        [plan, forgotten(without), forgotten(plan)] for plan, without in pairs if {plan, without} <= GPU.rows.keys()
+        [plan, forgotten(without), forgotten(plan)] for plan, without in pairs if {plan, without} <= JAX.rows.keys()
     )
     return table(["Plan", "Rise without reference, %", "With it, %"], rows)
 
@@ -200,8 +200,8 @@ TERMS = {
 def conflict() -> str:
     """The cosines between gradients, the mean over the epochs."""
     rows = []
-    for label in GPU.done(DESK):
-        logs = [result["cosines"] for result in GPU.rows[label].values() if "cosines" in result]
+    for label in JAX.done(DESK):
+        logs = [result["cosines"] for result in JAX.rows[label].values() if "cosines" in result]
         names = list(dict.fromkeys(name for log in logs for name in log))
         others = [name for name in names if name not in TERMS.values() and "reference" not in name]
         rows.append([label, *(cosine(logs, name) for name in (*TERMS.values(), *others[:1]))])
@@ -241,7 +241,7 @@ def search() -> str:
 
 def setting() -> str:
     """The protocol."""
-    desk, short = (next(iter(summary.rows[ALONE].values()))["protocol"] for summary in (GPU, SHORT))
+    desk, short = (next(iter(summary.rows[ALONE].values()))["protocol"] for summary in (JAX, SHORT))
     return table(
         ["What", "desk", "short"], ([name.replace("_", " "), value, short[name]] for name, value in desk.items())
     )
@@ -261,8 +261,8 @@ def draw() -> None:
     matplotlib.use("Agg")
     from matplotlib import pyplot  # noqa: PLC0415
 
-    labels = sorted(GPU.done(DESK), key=lambda label: GPU.estimate(label, test).mean)
-    estimates: list[Estimate] = [GPU.estimate(label, test) for label in labels]
+    labels = sorted(JAX.done(DESK), key=lambda label: JAX.estimate(label, test).mean)
+    estimates: list[Estimate] = [JAX.estimate(label, test) for label in labels]
     colors = ["C2" if ">" in label else "C1" if "+" in label else "C7" if label == ALONE else "C0" for label in labels]
     figure, axis = pyplot.subplots(figsize=(7, 0.26 * len(labels) + 1), layout="constrained")
     for row, (estimate, color) in enumerate(zip(estimates, colors, strict=True)):

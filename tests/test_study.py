@@ -3,12 +3,16 @@
 import dataclasses
 import json
 import math
+import pathlib
+import re
+import shlex
+import sys
 
 import keras
 import numpy as np
 import pytest
 
-from benchmarks import search
+from benchmarks import cifar100, search
 from benchmarks.data import NewViews, reduced
 from benchmarks.study import summary
 from benchmarks.study.methods import FACTORS
@@ -135,6 +139,23 @@ def test_summary(tmp_path):
     assert (difference.mean, difference.error, difference.seeds) == pytest.approx((2.5, 0.5, 2))
     assert rows.costs("KD").mean == 1.5
     assert rows.times_to_accuracy("KD") == [0.75, 0.75]
+
+
+def test_the_runs_are_those_of_the_commands_on_the_page(monkeypatch):
+    """All but one, which diverged; the winners of the searches are trained by these."""
+    root = pathlib.Path(__file__).parent.parent
+    results, expected = root / "benchmarks" / "results", set()
+    for command in re.findall(
+        r"^    python -m (benchmarks\.cifar100 .*)$", (root / "docs/results.md").read_text(), re.M
+    ):
+        monkeypatch.setattr(sys, "argv", shlex.split(command))
+        options = cifar100.arguments()
+        expected |= {(options.protocol, f"{run.name}.json") for run in cifar100.runs_of(options)}
+    for file in (results / "search").glob("*.json"):
+        found = json.loads(file.read_text())
+        expected |= {("desk", f"{Run(found['winner'], int(seed)).name}.json") for seed in found["test"]}
+    made = {(file.parts[-3], file.name) for file in results.glob("*/*/*.json")}
+    assert made ^ expected == {("desk", "100_x_VID_seed=5.json")}
 
 
 def test_a_search_trains_its_winner(tmp_path):

@@ -59,16 +59,16 @@ class Estimate:
 
 
 class Summary:
-    """The results in a directory, by the label of their runs and by seed.
+    """The results in some directories, by the label of their runs and by seed.
 
     Args:
-        directory: Where the files are.
+        directories: Where the files are.
         seeds: Those that count.
     """
 
-    def __init__(self, directory: pathlib.Path, seeds: Container[int] = range(5)) -> None:
+    def __init__(self, *directories: pathlib.Path, seeds: Container[int] = range(5)) -> None:
         self.rows: dict[str, dict[int, Result]] = {}
-        for file in sorted(directory.glob("*.json")):
+        for file in (file for directory in directories for file in sorted(directory.glob("*.json"))):
             result = json.loads(file.read_text())
             run = Run(**result["run"])
             if run.seed in seeds:

@@ -29,7 +29,7 @@ def in_numpy(x: Any) -> Any:
 
 
 def copies_of(variables: Iterable[Any]) -> list[np.ndarray]:
-    """Copies of the values of variables, on a replica for each those of all together."""
+    """Copies of the values of variables, of those that differ between replicas what they are together."""
     return [np.array(in_numpy(keras.ops.convert_to_tensor(variable))) for variable in variables]
 
 

@@ -50,13 +50,8 @@ class FeatureExtractor:
     def __call__(self, x: Tensor, training: bool | None = False) -> Features:
         with ExitStack() as stack:
             fired = {path: stack.enter_context(outputs_of(layer)) for path, layer in self.layers.items()}
-            fired[LOGITS] = [self.model(self._taken_of(x), training=training)]
+            fired[LOGITS] = [self.model(taken_of(x, getattr(self.model, "input", None)), training=training)]
         return {path: keras.ops.cast(self._single(path, outputs), precision()) for path, outputs in fired.items()}
-
-    def _taken_of(self, x: Any) -> Any:
-        """Of named inputs those that the model takes: the other model may take more."""
-        taken = self.model.input if hasattr(self.model, "input") else None
-        return {name: x[name] for name in taken} if isinstance(x, dict) and isinstance(taken, dict) else x
 
     def frozen(self, x: Tensor) -> Features:
         """Calls the model for its knowledge alone: in inference mode, with no gradient through it."""
@@ -158,6 +153,12 @@ def example_inputs(model: keras.Model, batch_size: int = 2, free_size: int = 32)
         return values.reshape(shape).astype(x.dtype)
 
     return keras.tree.map_structure(example, input_specs(model))
+
+
+def taken_of(x: Any, wanted: Any) -> Any:
+    """Of named inputs those that a model wants, by name too: the other model may take more."""
+    is_by_name = isinstance(x, dict) and isinstance(wanted, dict)
+    return {name: x[name] for name in wanted if name in x} if is_by_name else x
 
 
 def input_specs(model: keras.Model) -> Any:

@@ -6,7 +6,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_smskd.features import LOGITS, FeatureExtractor, example_inputs, input_specs
+from keras_smskd.features import LOGITS, FeatureExtractor, example_inputs, input_specs, taken_of
 
 
 def check_models(teacher: keras.Model, student: keras.Model) -> None:
@@ -117,9 +117,7 @@ def check_inputs(teachers: Sequence[FeatureExtractor], student: FeatureExtractor
     given = preprocessing(example_inputs(student.model)) if preprocessing else input_specs(student.model)
     for extractor in teachers:
         wanted = input_specs(extractor.model)
-        is_by_name = isinstance(given, dict) and isinstance(wanted, dict) and given.keys() >= wanted.keys()
-        received = _shapes({name: given[name] for name in wanted} if is_by_name else given)
-        accepted = _shapes(wanted)
+        received, accepted = _shapes(taken_of(given, wanted)), _shapes(wanted)
         if len(accepted) != len(received) or not all(map(_fits, received, accepted)):
             raise ValueError(
                 "`teacher_preprocessing` must make the inputs of a teacher from those of the student. Received: "

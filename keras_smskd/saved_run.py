@@ -16,7 +16,6 @@ from keras_smskd.staged import Staged
 
 CHECKPOINT, TEACHERS = "run.npz", "teacher"
 FACTS = ("include_teacher", TEACHERS, "seed", "stage", "records")
-KEPT = ("reference_weight", "reference_temperature", "weighting", "student_factory")
 _handed: ContextVar[list[keras.Model] | None] = ContextVar("teachers handed to a sequence that is loaded", default=None)
 
 
@@ -47,8 +46,8 @@ class SavedRun(Staged):
             ValueError: If the file does not end in `.keras`, or `weighting` or `student_factory` has no name by which
                 `load` would find it.
         """
-        for name, function in self._functions():
-            _check_has_name(name, function)
+        for name, value in self._named():
+            _check_has_name(name, value)
         if not str(filepath).endswith(".keras"):
             raise ValueError(f"`filepath` of a run must end in '.keras'. Received: filepath={str(filepath)!r}")
         self._include_teacher = include_teacher
@@ -76,9 +75,9 @@ class SavedRun(Staged):
         finally:
             _handed.reset(token)
 
-    def _functions(self) -> Iterator[tuple[str, Any]]:
-        """What a file must name."""
-        yield from (("weighting", self.weighting), ("student_factory", self.student_factory))
+    def _named(self) -> Iterator[tuple[str, Any]]:
+        """The arguments of sequence and distillers, whose functions a file must name."""
+        yield from ((name, getattr(self, name)) for name in self.set_once)
         for stage in self.stages:
             for distiller in getattr(stage.distiller, "distillers", [stage.distiller]):
                 yield from distiller.arguments().items()
@@ -89,7 +88,7 @@ class SavedRun(Staged):
 
     def get_config(self) -> dict[str, Any]:
         teachers = list(self._teachers()) if self._include_teacher else None
-        arguments = {name: getattr(self, name) for name in ("name", *KEPT)}
+        arguments = {name: getattr(self, name) for name in ("name", *self.set_once)}
         config = keras.saving.serialize_keras_object({**arguments, "student": self.student, "teachers": teachers})
         config["lora"] = [lora_of(model) for model in (self.student, *(teachers or ()))]
         with numbered_configs():

@@ -77,10 +77,8 @@ class Stage:
 def _fresh(optimizer: keras.optimizers.Optimizer) -> keras.optimizers.Optimizer:
     """A new optimizer of the same configuration, and of what `exclude_from_weight_decay` was told, which is in none."""
     fresh = type(optimizer).from_config(optimizer.get_config())
-    inner = getattr(optimizer, "inner_optimizer", None)
-    pairs = [(fresh, optimizer)] if inner is None else [(fresh, optimizer), (fresh.inner_optimizer, inner)]
-    for new, old in pairs:
-        for name in ("_exclude_from_weight_decay", "_exclude_from_weight_decay_pattern"):
-            if hasattr(old, name):
-                setattr(new, name, getattr(old, name))
+    old, new = (getattr(each, "inner_optimizer", each) for each in (optimizer, fresh))  # That of a loss scale decays.
+    for name in ("_exclude_from_weight_decay", "_exclude_from_weight_decay_pattern"):
+        if hasattr(old, name):
+            setattr(new, name, getattr(old, name))
     return fresh

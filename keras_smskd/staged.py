@@ -17,6 +17,8 @@ from keras_smskd.student_model import StudentModel
 class Staged(StudentModel):
     """Part of `SequentialDistiller`: what the stages are, and how each is compiled."""
 
+    set_once = ("reference_weight", "reference_temperature", "weighting", "student_factory")
+
     def __init__(
         self,
         stages: Sequence[Stage | Distiller],
@@ -36,10 +38,10 @@ class Staged(StudentModel):
         self.stages = tuple(stages)
         self.reference_weights = self._weights_of_stages(checks.check_weight("reference_weight", reference_weight))
         self._epochs = self._epochs_of_stages(None)
-        self._reference_weight = reference_weight
-        self._reference_temperature = reference_temperature
-        self._weighting = weighting
-        self._student_factory = student_factory
+        self.reference_weight = reference_weight
+        self.reference_temperature = reference_temperature
+        self.weighting = weighting
+        self.student_factory = student_factory
         get_weighting(weighting)
         self._reference = None
         if any(self.reference_weights):
@@ -51,26 +53,6 @@ class Staged(StudentModel):
     def reference(self) -> keras.Model | None:
         """The frozen copy of the student, or None if no stage has a reference loss."""
         return self._reference.model if self._reference else None
-
-    @property
-    def reference_weight(self) -> float:
-        """The weight of the reference loss in stages without one of their own."""
-        return self._reference_weight
-
-    @property
-    def reference_temperature(self) -> float:
-        """The temperature of the reference loss."""
-        return self._reference_temperature
-
-    @property
-    def weighting(self) -> str | Weighting:
-        """The weight of each sample in the reference loss."""
-        return self._weighting
-
-    @property
-    def student_factory(self) -> Callable[[], keras.Model] | None:
-        """What makes a new model of the student's architecture."""
-        return self._student_factory
 
     def _weights_of_stages(self, default: float) -> list[float]:
         """The weights of the reference loss: 0 in stages that do not train the student, and until one has."""

@@ -1,5 +1,6 @@
 """A Keras model that stands for its student: what it predicts, saves and exports is the student."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -23,6 +24,9 @@ class StudentModel(keras.Model):
         name: Name of the model.
     """
 
+    set_once: Sequence[str] = ()
+    """Arguments that would be without effect if they were set later."""
+
     def __init__(self, student: keras.Model, name: str | None = None) -> None:
         # Teacher and student cast the inputs themselves, each to its own precision.
         super().__init__(name=name, dtype=policy_of(student), autocast=False)
@@ -39,6 +43,10 @@ class StudentModel(keras.Model):
             raise AttributeError(
                 f"The `{name}` of a distiller cannot be replaced, since its features are tapped already. Build a "
                 "distiller of the other model instead."
+            )
+        if name in self.set_once and hasattr(self, name):
+            raise AttributeError(
+                f"The `{name}` of a {type(self).__name__} cannot be replaced. Build another one instead."
             )
         super().__setattr__(name, value)
 

@@ -40,11 +40,11 @@ class Best:
             )
 
     def _mode_by_keras(self, model: keras.Model) -> str:
+        if self.log.endswith("loss"):
+            return "min"
         name = self.log.removeprefix("val_")
         metrics = [metric for each in model.metrics for metric in getattr(each, "metrics", [each])]
         directions = {getattr(metric, "_direction", None) for metric in metrics if metric.name == name} - {None}
-        if name.endswith("loss"):
-            return "min"
         if not directions:
             raise ValueError(
                 f"`backup_best` must say whether '{self.log}' is better when it is higher or lower, which Keras does "

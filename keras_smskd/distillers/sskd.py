@@ -105,10 +105,10 @@ class RotatingDistiller(Distiller):
             )
 
     def augment(self, x: Any) -> Any:
-        return keras.tree.map_structure(rotated, x)
+        return keras.tree.map_structure(rotations_of, x)
 
 
-def rotated(x: Tensor) -> Tensor:
+def rotations_of(x: Tensor) -> Tensor:
     """Every image of a batch by 0, 90, 180 and 270 degrees, `(4 * batch, height, width, channels)`."""
     height, width = spatial_axes()
     turned = ops.swapaxes(x, height, width)

@@ -1,10 +1,10 @@
-"""What should cost nothing: logging, and the stages that are over.
+"""What should cost nothing: compiling twice, logging, and the stages that are over.
 
     KERAS_BACKEND=tensorflow python -m benchmarks.waste
 
-An epoch of KD with a reference (ResNet-20 to ResNet-8) with and without `DistillationTensorBoard`, in turns; and the
-memory of the process at the end of each of 20 stages, and of a student alone that is compiled and trained ten times.
-Writes benchmarks/waste.json.
+A first step of KD (ResNet-20 to ResNet-8) whose labels are known before and one whose are not, in turns; an epoch of
+KD with a reference with and without `DistillationTensorBoard`, in turns; and the memory of the process at the end of
+each of 20 stages, and of a student alone that is compiled and trained ten times. Writes benchmarks/waste.json.
 """
 
 import argparse
@@ -13,16 +13,19 @@ import gc
 import pathlib
 import resource
 import tempfile
+from typing import Any
 
 import keras
 
 import keras_smskd as smskd
 from benchmarks.training import BATCH_SIZE, label_loss, noise
-from benchmarks.turns import ratio, save, show, take_turns
+from benchmarks.turns import Row, ratio, save, show, take_turns
 from benchmarks.zoo.resnet import residual
 from keras_smskd.reference import Reference
 
 STAGES = 20
+
+Rows = dict[str, Row]
 
 
 def megabytes() -> float:
@@ -35,7 +38,7 @@ def megabytes() -> float:
 class Memory(keras.callbacks.Callback):
     """Reads the memory at the end of every epoch."""
 
-    def __init__(self, what: str, rows: dict[str, dict[str, float]]) -> None:
+    def __init__(self, what: str, rows: Rows) -> None:
         super().__init__()
         self.what, self.rows = what, rows
 
@@ -43,13 +46,24 @@ class Memory(keras.callbacks.Callback):
         self.rows[f"{self.what} {epoch + 1}"] = {"megabytes": megabytes()}
 
 
-def main() -> None:
-    """Measures both."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--samples", type=int, default=1920)
-    parser.add_argument("--rounds", type=int, default=9)
-    options = parser.parse_args()
-    x, y = noise(options.samples)
+def memory(x: Any, y: Any, rounds: int) -> Rows:
+    """What the process holds at the end of every stage, and of a student alone at the end of every `fit`."""
+    rows: Rows = {}
+    teacher, student = residual(3), residual(1)
+    sequence = smskd.SequentialDistiller([smskd.KDDistiller(teacher, student) for _ in range(STAGES)])
+    sequence.compile("adam", label_loss())
+    sequence.fit(x[:128], y[:128], batch_size=BATCH_SIZE, verbose=0, callbacks=[Memory("stage", rows)])
+    alone = residual(1)
+    for epoch in range(10):
+        alone.compile("adam", label_loss())
+        callback = Memory("alone", rows)
+        alone.fit(x[:128], y[:128], initial_epoch=epoch, epochs=epoch + 1, verbose=0, callbacks=[callback])
+    rows["student"] = {"megabytes": round(sum(4 * weight.numpy().size for weight in student.weights) / 1e6, 2)}
+    return rows
+
+
+def logging(x: Any, y: Any, rounds: int) -> Rows:
+    """An epoch with `DistillationTensorBoard` and without."""
     distiller = smskd.KDDistiller(residual(3), residual(1))
     distiller.attach_reference(Reference(distiller.student))
     distiller.compile("sgd", label_loss(), metrics=["accuracy"])
@@ -59,18 +73,37 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as directory:
             fit(callbacks=[smskd.callbacks.DistillationTensorBoard(directory)])
 
-    seconds = take_turns({"without": fit, "logging": logged}, options.rounds)
-    rows = {"logging": ratio(seconds, "logging", "without")}
+    return {"logging": ratio(take_turns({"without": fit, "logging": logged}, rounds), "logging", "without")}
+
+
+def first_step(x: Any, y: Any, rounds: int) -> Rows:
+    """A first step, which is compiled: of arrays, and of a generator, whose labels are known in the step alone."""
     teacher, student = residual(3), residual(1)
-    sequence = smskd.SequentialDistiller([smskd.KDDistiller(teacher, student) for _ in range(STAGES)])
-    sequence.compile("adam", label_loss())
-    sequence.fit(x[:128], y[:128], batch_size=BATCH_SIZE, verbose=0, callbacks=[Memory("stage", rows)])
-    alone = residual(1)
-    for epoch in range(10):
-        alone.compile("adam", label_loss())
-        memory = Memory("alone", rows)
-        alone.fit(x[:128], y[:128], initial_epoch=epoch, epochs=epoch + 1, verbose=0, callbacks=[memory])
-    rows["student"] = {"megabytes": round(sum(4 * weight.numpy().size for weight in student.weights) / 1e6, 2)}
+
+    def fit(*data: Any) -> None:
+        distiller = smskd.KDDistiller(teacher, student)
+        distiller.compile("sgd", label_loss(), metrics=["accuracy"])
+        distiller.fit(*data, verbose=0)
+
+    batch = x[:BATCH_SIZE], y[:BATCH_SIZE]
+    runs = {"generator": lambda: fit(each for each in [batch]), "arrays": lambda: fit(*batch)}
+    return {"first step": ratio(take_turns(runs, rounds), "arrays", "generator")}
+
+
+QUESTIONS = {"memory": memory, "logging": logging, "first_step": first_step}
+
+
+def main() -> None:
+    """Measures them."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("questions", nargs="*", default=QUESTIONS, help=", ".join(QUESTIONS))
+    parser.add_argument("--samples", type=int, default=1920)
+    parser.add_argument("--rounds", type=int, default=9)
+    options = parser.parse_args()
+    x, y = noise(options.samples)
+    rows: Rows = {}
+    for question in options.questions:
+        rows |= QUESTIONS[question](x, y, options.rounds)
     save(__file__, rows)
     show("Waste", rows)
 

@@ -106,15 +106,16 @@ def views() -> str:
 
 
 def waste() -> str:
-    """What logging costs and what stages leave behind."""
+    """What a first step and logging cost, and what stages leave behind."""
     lines = []
     for place, backend in BACKENDS.items():
         rows = rows_of("waste", place)
         points = ("stage 1", "stage 2", "stage 10", "stage 20", "alone 1", "alone 10")
         memory = [f"{rows[point]['megabytes']:.0f}" if point in rows else "" for point in points]
-        lines.append([backend, number(rows.get("logging"), "processor"), *memory])
+        ratios = [number(rows.get(name), "processor") for name in ("first step", "logging")]
+        lines.append([backend, *ratios, *memory])
     head = [f"MB, {what}" for what in ("stage 1", "2", "10", "20", "alone, first", "tenth")]
-    return table(["Backend", "Logging on / off", *head], lines)
+    return table(["Backend", "First step, arrays / generator", "Logging on / off", *head], lines)
 
 
 def on_gpu() -> str:

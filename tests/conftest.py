@@ -1,4 +1,4 @@
-"""One thread a process; keeps JAX from optimising what runs once; what is slow where; the tally of parity cases."""
+"""One thread a process; what runs once is not optimised; what is slow where; the tally of parity cases."""
 
 import builtins
 import os
@@ -16,6 +16,11 @@ if "JAX_COMPILATION_CACHE_DIR" not in os.environ:  # Not in a worker of this pro
 import keras  # noqa: E402
 
 from tests import parity  # noqa: E402
+
+if keras.backend.backend() == "tensorflow":
+    import tensorflow as tf
+
+    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
 
 collect_ignore = ["devices/scripts"]  # Each is a process of its own.
 

@@ -29,11 +29,14 @@ class DistillerContract:
     A subclass defines `make(teacher, student, **arguments)`, the distiller; `loss(teacher, student, y)`, the pure loss
     with the same hyperparameters; `expected(teacher, student, y)`, the same in NumPy; `shapes`, feature shapes of
     teacher and student without the batch, of which an axis of one size stands for "the same in both"; `layer`, the
-    layer of `tests.models.convolutional` that is read; `scales`, how large the features get.
+    layer of `tests.models.convolutional` that is read; `scales`, how large the features get; `learning_rate`, with
+    which a few steps lower the loss; `descends`, whether they do so with any models.
     """
 
     layer = "logits"
     scales = (0.1, 1, 30)
+    learning_rate = 0.01
+    descends = True
 
     def make(self, teacher, student, **arguments):
         raise NotImplementedError
@@ -168,54 +171,50 @@ class DistillerContract:
     def projected(self, distiller, feature):
         return feature
 
-    def test_a_step_logs_the_expected_terms_with_sample_weights(self):
+    def test_a_compiled_step(self):
+        """Logs the expected terms, with sample weights; sees what is changed, without a retrace; lowers the loss."""
         x, y = images(8)
         weights = np.random.default_rng(2).uniform(0, 2, 8).astype("float32")
-        distiller = self.distiller(label_weight=0.7, distillation_weight=3.0)
+        keras.utils.set_random_seed(0)
+        (teacher, _), (student, counter) = counted(convolutional(4, "teacher")), counted(convolutional(3, "student"))
+        distiller = self.distiller(teacher, student, label_weight=0.7, distillation_weight=3.0)
         label, distillation = (np.mean(weights * term) for term in self.expected_terms(distiller, x, y))
-        logs = distiller.fit(x, y, batch_size=8, sample_weight=weights, verbose=0).history
+
+        def train(epochs=1):
+            fit = {"batch_size": 8, "sample_weight": weights, "shuffle": False, "verbose": 0}
+            return distiller.fit(x, y, epochs=epochs, **fit).history
+
+        logs = train()
         np.testing.assert_allclose(logs["label_loss"], label, rtol=1e-4)
         np.testing.assert_allclose(logs["distillation_loss"], distillation, rtol=1e-3)
         np.testing.assert_allclose(logs["loss"], 0.7 * label + 3.0 * distillation, rtol=1e-3)
-
-    def test_training_lowers_the_loss_and_leaves_the_teacher(self):
-        x, y = images(16)
-        distiller = self.distiller(learning_rate=0.01, label_weight=0.0, distillation_weight=1.0)
-        teacher, flags = weights_of(distiller.teacher), [layer.trainable for layer in distiller.teacher.layers]
-        history = distiller.fit(x, y, batch_size=16, epochs=6, verbose=0).history["distillation_loss"]
-        assert history[-1] < history[0]
-        assert_same_weights(distiller.teacher, teacher)
-        assert [layer.trainable for layer in distiller.teacher.layers] == flags
-        assert all(variable.trainable for variable in distiller.teacher.trainable_variables)
-        assert distiller.teacher.trainable_variables
+        traced = len(counter.calls)
+        distiller.label_weight, distiller.distillation_weight = 0.0, 2.0
+        np.testing.assert_allclose(train()["loss"], 2.0 * distillation, rtol=1e-3)
+        distiller.distillation_weight, distiller.optimizer.learning_rate = 1.0, self.learning_rate
+        before, flags = weights_of(teacher), [layer.trainable for layer in teacher.layers]
+        losses = train(epochs=6)["distillation_loss"]
+        assert losses[-1] < losses[0] if self.descends else losses[-1] != losses[0]
+        assert_same_weights(teacher, before)
+        assert [layer.trainable for layer in teacher.layers] == flags
+        assert all(variable.trainable for variable in teacher.trainable_variables)
+        assert teacher.trainable_variables
+        assert len(counter.calls) == traced or keras.backend.backend() == "torch"
 
     def test_one_forward_of_each_model_per_step(self):
         x, y = images(8)
-        teacher, student = (counted(convolutional(width)) for width in (4, 3))
+        (teacher, of_teacher), (student, of_student) = counted(convolutional(4)), counted(convolutional(3))
         compiled = keras.backend.backend() == "jax"  # Operation by operation takes longer there.
-        distiller = self.distiller(teacher=teacher[0], student=student[0], compiled=compiled)
+        distiller = self.distiller(teacher, student, compiled=compiled)
         distiller.train_on_batch(x, y)
-        teacher[1].calls.clear(), student[1].calls.clear()
+        of_teacher.calls.clear(), of_student.calls.clear()
         distiller.make_train_function(force=True)
         distiller.train_on_batch(x, y)  # If it is traced, one call in the trace is one in every step.
-        assert (len(teacher[1].calls), len(student[1].calls)) == (1, 1)
-        teacher[1].calls.clear()
+        assert (len(of_teacher.calls), len(of_student.calls)) == (1, 1)
+        of_teacher.calls.clear()
         distiller.evaluate(x, y, verbose=0)
         distiller.predict(x, verbose=0)
-        assert not teacher[1].calls
-
-    def test_changed_weights_count_at_once_without_a_retrace(self):
-        x, y = images(16)
-        teacher, student = (counted(convolutional(width)) for width in (4, 3))
-        distiller = self.distiller(teacher=teacher[0], student=student[0], label_weight=1.0)
-        first = distiller.fit(x, y, batch_size=8, verbose=0, shuffle=False).history
-        traced = len(student[1].calls)
-        distiller.label_weight = 0.0
-        second = distiller.fit(x, y, batch_size=8, verbose=0, shuffle=False).history
-        if keras.backend.backend() != "torch":
-            assert len(student[1].calls) == traced
-        difference = first["loss"][0] - second["loss"][0]
-        np.testing.assert_allclose(difference, first["label_loss"][0], rtol=1e-2, atol=1e-3 * first["loss"][0])
+        assert not of_teacher.calls
 
     def test_config_round_trip(self):
         distiller = self.distiller(label_weight=0.25, distillation_weight=7.0)
@@ -251,10 +250,10 @@ class DistillerContract:
 
 
 def counted(model):
-    """The model with a counter of its calls in front."""
+    """A model of the same layers with a counter of its calls in front."""
     counter = Counter()
     x = inputs = keras.Input(model.input_shape[1:])
     x = counter(x)
     for layer in (layer for layer in model.layers if not isinstance(layer, keras.layers.InputLayer)):
-        x = layer(x)
-    return keras.Model(inputs, x), counter
+        x = type(layer).from_config(layer.get_config())(x)
+    return keras.Model(inputs, x, name=model.name), counter

@@ -8,6 +8,7 @@ import keras
 
 from keras_smskd import checks, model_checks
 from keras_smskd.base.arguments import KeptArguments, check_known
+from keras_smskd.base.built import BuiltBefore
 from keras_smskd.base.caching import Caching
 from keras_smskd.base.data_check import DataCheck
 from keras_smskd.base.epoch_counter import EpochCounter, in_front
@@ -209,8 +210,8 @@ class Distiller(KeptArguments, Caching):
             self._check_finite(x)
         self._data_check.array(y, batch_size or 32)
         check, kept = FiniteCheck(self), KeptVariables()
-        callbacks = in_front(callbacks, SameSteps(x), EpochCounter(self), self._data_check, check, kept)
-        arguments = {"epochs": epochs, "verbose": verbose, "callbacks": callbacks, **kwargs}
+        own = BuiltBefore(self, x, y), SameSteps(x), EpochCounter(self), self._data_check, check, kept
+        arguments = {"epochs": epochs, "verbose": verbose, "callbacks": in_front(callbacks, *own), **kwargs}
         arguments.update(x=self._with_index(x), y=y, batch_size=batch_size)
         try:
             with self.trained_together(), self._with_knowledge(cache, arguments) as known, kept:

@@ -48,7 +48,6 @@ class FiniteCheck(keras.callbacks.Callback):
 
     def on_train_begin(self, logs: Any = None) -> None:
         self.begun = 0
-        self.distiller.build_optimizer()
         self.last_good = self._values()
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:

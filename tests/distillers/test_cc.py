@@ -1,5 +1,3 @@
-import functools
-
 import keras
 import numpy as np
 import pytest
@@ -48,12 +46,6 @@ class TestCC(DistillerContract):
         embedded = distiller.teacher_embeddings[0](features[0]), distiller.student_embeddings[0](features[1])
         terms = expected.cc(*map(ops.convert_to_numpy, embedded))
         return expected.cross_entropy(ops.convert_to_numpy(logits[1]), y), terms
-
-    def distiller(self, *models, **arguments):
-        """Its `fit` keeps the order of the data, on which the loss depends."""
-        distiller = super().distiller(*models, **arguments)
-        distiller.fit = functools.partial(distiller.fit, shuffle=False)
-        return distiller
 
     def test_order_of_the_batch_does_not_matter(self):
         """It does, as in the reference implementation: neighbours are compared."""

@@ -12,13 +12,10 @@ from tests.models import convolutional
 class TestKDSVD(ConsecutiveContract):
     distiller_class = KDSVDDistiller
     pure_loss = staticmethod(kdsvd_loss)
+    learning_rate = 0.1  # Larger steps outdo the jumps of the loss where another vector becomes the most similar.
 
     def expected_loss(self, teacher, student):
         return expected.kdsvd(teacher, student, count=1, along="channels")
-
-    def distiller(self, learning_rate=0.0, **arguments):
-        """With larger steps, which outdo the jumps of the loss where another vector becomes the most similar."""
-        return super().distiller(learning_rate=10 * learning_rate, **arguments)
 
 
 def maps(seed, shapes=((2, 5, 5, 6), (2, 4, 4, 8))):

@@ -11,6 +11,7 @@ from tests.models import dense, label_loss
 class TestPKT(DistillerContract):
     shapes = ((7,), (3,))
     layer = "pool"
+    learning_rate = 1.0  # The loss is small, and steps of the usual size would drown in rounding.
 
     def make(self, teacher, student, **arguments):
         return PKTDistiller(teacher, student, layers={"pool": "pool"}, **arguments)
@@ -20,10 +21,6 @@ class TestPKT(DistillerContract):
 
     def expected(self, teacher, student, y):
         return expected.pkt(teacher, student)
-
-    def distiller(self, *models, learning_rate=0.0, **arguments):
-        """The loss is small, and steps of the usual size would drown in rounding."""
-        return super().distiller(*models, learning_rate=100 * learning_rate, **arguments)
 
 
 def test_the_length_of_a_feature_does_not_matter():

@@ -22,6 +22,9 @@ from tests.models import (
     weights_of,
 )
 
+UNCOMPILED = int(keras.backend.backend() == "torch")
+"""The calls of a model from Python in a step that was taken before."""
+
 
 class DistillerContract:
     """Inherited by the tests of every method.
@@ -172,49 +175,45 @@ class DistillerContract:
         return feature
 
     def test_a_compiled_step(self):
-        """Logs the expected terms, with sample weights; sees what is changed, without a retrace; lowers the loss."""
+        """One forward a model, the expected terms, changes without a retrace, a loss that falls."""
         x, y = images(8)
         weights = np.random.default_rng(2).uniform(0, 2, 8).astype("float32")
         keras.utils.set_random_seed(0)
-        (teacher, _), (student, counter) = counted(convolutional(4, "teacher")), counted(convolutional(3, "student"))
-        distiller = self.distiller(teacher, student, label_weight=0.7, distillation_weight=3.0)
+        models, counts = counted_pair()
+        distiller = self.distiller(*models, label_weight=0.7, distillation_weight=3.0)
         label, distillation = (np.mean(weights * term) for term in self.expected_terms(distiller, x, y))
 
         def train(epochs=1):
             fit = {"batch_size": 8, "sample_weight": weights, "shuffle": False, "verbose": 0}
-            return distiller.fit(x, y, epochs=epochs, **fit).history
+            return distiller.fit(x, y, epochs=epochs, callbacks=[counts], **fit).history
 
         logs = train()
+        assert counts.calls == [1, 1]  # Where the step is traced, one call in the trace is one in every step.
         np.testing.assert_allclose(logs["label_loss"], label, rtol=1e-4)
         np.testing.assert_allclose(logs["distillation_loss"], distillation, rtol=1e-3)
         np.testing.assert_allclose(logs["loss"], 0.7 * label + 3.0 * distillation, rtol=1e-3)
-        traced = len(counter.calls)
         distiller.label_weight, distiller.distillation_weight = 0.0, 2.0
         np.testing.assert_allclose(train()["loss"], 2.0 * distillation, rtol=1e-3)
+        assert counts.calls == [UNCOMPILED, UNCOMPILED]
         distiller.distillation_weight, distiller.optimizer.learning_rate = 1.0, self.learning_rate
+        teacher = distiller.teacher
         before, flags = weights_of(teacher), [layer.trainable for layer in teacher.layers]
         losses = train(epochs=6)["distillation_loss"]
         assert losses[-1] < losses[0] if self.descends else losses[-1] != losses[0]
+        assert counts.calls == [6 * UNCOMPILED, 6 * UNCOMPILED]
         assert_same_weights(teacher, before)
         assert [layer.trainable for layer in teacher.layers] == flags
         assert all(variable.trainable for variable in teacher.trainable_variables)
         assert teacher.trainable_variables
-        assert len(counter.calls) == traced or keras.backend.backend() == "torch"
 
-    def test_one_forward_of_each_model_per_step(self):
+    def test_evaluation_leaves_the_teacher_alone(self):
         x, y = images(8)
-        (teacher, of_teacher), (student, of_student) = counted(convolutional(4)), counted(convolutional(3))
-        compiled = keras.backend.backend() == "jax"  # Operation by operation takes longer there.
-        distiller = self.distiller(teacher, student, compiled=compiled)
-        distiller.train_on_batch(x, y)
-        of_teacher.calls.clear(), of_student.calls.clear()
-        distiller.make_train_function(force=True)
-        distiller.train_on_batch(x, y)  # If it is traced, one call in the trace is one in every step.
-        assert (len(of_teacher.calls), len(of_student.calls)) == (1, 1)
-        of_teacher.calls.clear()
+        teacher, counter = counted(convolutional(4))
+        distiller = self.distiller(teacher, compiled=False)
+        counter.calls.clear()
         distiller.evaluate(x, y, verbose=0)
         distiller.predict(x, verbose=0)
-        assert not of_teacher.calls
+        assert not counter.calls
 
     def test_config_round_trip(self):
         distiller = self.distiller(label_weight=0.25, distillation_weight=7.0)
@@ -257,3 +256,25 @@ def counted(model):
     for layer in (layer for layer in model.layers if not isinstance(layer, keras.layers.InputLayer)):
         x = type(layer).from_config(layer.get_config())(x)
     return keras.Model(inputs, x, name=model.name), counter
+
+
+class Counts(keras.callbacks.Callback):
+    """How often models were called since training began, from Python: in every step, or in a trace of it."""
+
+    def __init__(self, *counters):
+        super().__init__()
+        self.counters = counters
+
+    @property
+    def calls(self):
+        return [len(counter.calls) for counter in self.counters]
+
+    def on_train_begin(self, logs=None):
+        for counter in self.counters:
+            counter.calls.clear()
+
+
+def counted_pair():
+    """Teacher and student, and the `Counts` of their calls."""
+    teacher, student = counted(convolutional(4, "teacher")), counted(convolutional(3, "student"))
+    return (teacher[0], student[0]), Counts(teacher[1], student[1])

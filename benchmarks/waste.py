@@ -46,7 +46,7 @@ class Memory(keras.callbacks.Callback):
         self.rows[f"{self.what} {epoch + 1}"] = {"megabytes": megabytes()}
 
 
-def memory(x: Any, y: Any, rounds: int) -> Rows:
+def memory(x: Any, y: Any) -> Rows:
     """What the process holds at the end of every stage, and of a student alone at the end of every `fit`."""
     rows: Rows = {}
     teacher, student = residual(3), residual(1)
@@ -90,20 +90,14 @@ def first_step(x: Any, y: Any, rounds: int) -> Rows:
     return {"first step": ratio(take_turns(runs, rounds), "arrays", "generator")}
 
 
-QUESTIONS = {"memory": memory, "logging": logging, "first_step": first_step}
-
-
 def main() -> None:
-    """Measures them."""
+    """Measures them, the memory first."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("questions", nargs="*", default=QUESTIONS, help=", ".join(QUESTIONS))
     parser.add_argument("--samples", type=int, default=1920)
     parser.add_argument("--rounds", type=int, default=9)
     options = parser.parse_args()
     x, y = noise(options.samples)
-    rows: Rows = {}
-    for question in options.questions:
-        rows |= QUESTIONS[question](x, y, options.rounds)
+    rows = memory(x, y) | logging(x, y, options.rounds) | first_step(x, y, options.rounds)
     save(__file__, rows)
     show("Waste", rows)
 

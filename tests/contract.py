@@ -180,6 +180,7 @@ class DistillerContract:
         weights = np.random.default_rng(2).uniform(0, 2, 8).astype("float32")
         keras.utils.set_random_seed(0)
         models, counts = counted_pair()
+        teacher = as_it_is(models[0])
         distiller = self.distiller(*models, label_weight=0.7, distillation_weight=3.0)
         label, distillation = (np.mean(weights * term) for term in self.expected_terms(distiller, x, y))
 
@@ -196,15 +197,10 @@ class DistillerContract:
         np.testing.assert_allclose(train()["loss"], 2.0 * distillation, rtol=1e-3)
         assert counts.calls == [UNCOMPILED, UNCOMPILED]
         distiller.distillation_weight, distiller.optimizer.learning_rate = 1.0, self.learning_rate
-        teacher = distiller.teacher
-        before, flags = weights_of(teacher), [layer.trainable for layer in teacher.layers]
         losses = train(epochs=6)["distillation_loss"]
         assert losses[-1] < losses[0] if self.descends else losses[-1] != losses[0]
         assert counts.calls == [6 * UNCOMPILED, 6 * UNCOMPILED]
-        assert_same_weights(teacher, before)
-        assert [layer.trainable for layer in teacher.layers] == flags
-        assert all(variable.trainable for variable in teacher.trainable_variables)
-        assert teacher.trainable_variables
+        assert_as_it_was(distiller.teacher, *teacher)
 
     def test_evaluation_leaves_the_teacher_alone(self):
         x, y = images(8)
@@ -272,6 +268,18 @@ class Counts(keras.callbacks.Callback):
     def on_train_begin(self, logs=None):
         for counter in self.counters:
             counter.calls.clear()
+
+
+def as_it_is(model):
+    """What training must leave to a teacher: its weights, and what of it is trainable."""
+    return weights_of(model), [layer.trainable for layer in model.layers]
+
+
+def assert_as_it_was(model, weights, flags):
+    assert_same_weights(model, weights)
+    assert [layer.trainable for layer in model.layers] == flags
+    assert all(variable.trainable for variable in model.trainable_variables)
+    assert model.trainable_variables
 
 
 def counted_pair():

@@ -6,7 +6,7 @@ from typing import Any
 
 import keras
 
-from keras_smskd.ordered import Ordered
+from keras_smskd.base.built import build_metrics, of_array
 
 Fit = Callable[..., keras.callbacks.History]
 
@@ -43,7 +43,8 @@ def fit_rest(fit: Fit, model: Any, arguments: dict[str, Any], first: int) -> ker
     described = {"verbose": verbose, "epochs": epochs, "steps": dataset.num_batches}
     callbacks = OneFit(arguments["callbacks"], add_history=True, add_progbar=verbose != 0, model=model, **described)
     arguments = {**arguments, "callbacks": callbacks}
-    _build_metrics(model, dataset)
+    _, y, _ = keras.utils.unpack_x_y_sample_weight(dataset[0])
+    build_metrics(model, of_array(y))  # For what they have measured before.
     dataset.first = first
     with _not_final(model.optimizer):
         fit(**{**arguments, "epochs": begin + 1})
@@ -62,10 +63,3 @@ def _not_final(optimizer: keras.optimizers.Optimizer) -> Iterator[None]:
         yield
     finally:
         del optimizer.finalize_variable_values
-
-
-def _build_metrics(model: Any, dataset: Ordered) -> None:
-    """Builds the compiled metrics, which Keras may leave to the first step, for what they have measured before."""
-    x, y, _ = keras.utils.unpack_x_y_sample_weight(dataset[0])
-    logits = keras.ops.zeros((len(keras.tree.flatten(x)[0]), model.classes))
-    model.compute_metrics(x, None if y is None else keras.ops.convert_to_tensor(y), logits)

@@ -7,7 +7,7 @@ import keras_smskd as smskd
 from keras_smskd.distillers.crd import CRDDistiller, crd_loss, normalizer_of, remembered, scores_against
 from keras_smskd.ops import normalize
 from tests import expected
-from tests.contract import UNCOMPILED, DistillerContract, counted_pair
+from tests.contract import UNCOMPILED, DistillerContract, as_it_is, assert_as_it_was, counted_pair
 from tests.models import UNTRACED, dense, images, label_loss, vectors
 
 SAMPLES, TEMPERATURE, NORMALIZERS = 9, 0.2, (30.0, 25.0)
@@ -59,6 +59,7 @@ class TestCRD(DistillerContract):
         weights = np.random.default_rng(2).uniform(0, 2, 8).astype("float32")
         keras.utils.set_random_seed(0)
         models, counts = counted_pair()
+        teacher = as_it_is(models[0])
         distiller = self.distiller(*models, label_weight=0.7, distillation_weight=3.0)
         embeddings, before = distiller.embeddings[0], [state(e) for e in distiller.embeddings[0]]
         seed = distiller.seed_generator.state
@@ -91,6 +92,7 @@ class TestCRD(DistillerContract):
         losses = train(epochs=6)["distillation_loss"]
         assert losses[-1] < losses[0]
         assert counts.calls == [6 * UNCOMPILED, 6 * UNCOMPILED]
+        assert_as_it_was(distiller.teacher, *teacher)
 
     def test_what_is_saved_is_the_student(self, tmp_path):
         distiller = self.distiller()

@@ -92,8 +92,16 @@ def test_a_layer_is_found_without_the_number_of_its_name():
     assert reused.output_shape == (None, 3)
 
 
+class Calling(keras.layers.Layer):
+    """A layer without `get_config`."""
+
+    def __init__(self, function):
+        super().__init__()
+        self.call = function
+
+
 def test_a_teacher_that_cannot_be_copied():
-    doubled = keras.layers.Lambda(lambda x: 2 * x)
+    doubled = Calling(lambda x: 2 * x)
     maps = [keras.layers.Conv2D(4, 3, name="stage2"), keras.layers.GlobalAveragePooling2D(), keras.layers.Dense(4)]
     teacher = keras.Sequential([keras.Input((8, 8, 1)), doubled, *maps])
     with pytest.raises(ValueError, match="`teacher` must be a model whose end can be copied. The model 'sequential"):

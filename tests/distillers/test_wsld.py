@@ -11,7 +11,7 @@ from tests.models import CLASSES, dense
 class TestWSLD(DistillerContract):
     shapes = ((4,), (4,))
     scales = (0.1, 1, 3)  # Of larger logits the probabilities are 1 to float32, which leaves label losses no digits.
-    descends = False  # Its weights, constants to the gradient, may grow by more than what they weigh falls.
+    descends = False  # The weights, constants to the gradient, may grow by more than what they weigh falls.
 
     def make(self, teacher, student, **arguments):
         return WSLDDistiller(teacher, student, temperature=3.0, **arguments)

@@ -15,11 +15,11 @@ say() { printf '\n== %s (%s s)\n' "$*" "$SECONDS"; }
 environment() {
     python3 -m venv "$work/$1"
     "$work/$1/bin/pip" install -q uv
-    for requirement in "${@:2}"; do installed "$1" "$requirement"; done
+    for requirement in "${@:2}"; do install "$1" "$requirement"; done
 }
 
-# installed NAME REQUIREMENT: by uv in a tenth of the time of pip, which alone finds a PyTorch without CUDA
-installed() {
+# install NAME REQUIREMENT: by uv in a tenth of the time of pip, but for PyTorch: pip's settings may name one without CUDA
+install() {
     local by=(uv pip)
     [ "$2" != "$torch" ] || by=(pip)
     "$work/$1/bin/python" -m "${by[@]}" install -q "$2"
@@ -39,7 +39,7 @@ absent() { ! "$work/$1/bin/python" -c "import $2" 2>/dev/null || { echo "$2 must
 lowest_keras() { # in the environment of PyTorch
     local lowest
     lowest=$(sed -n 's/.*"keras>=\([0-9.]*\)", "numpy.*/\1/p' setup.py)
-    installed torch "keras==$lowest.*"
+    install torch "keras==$lowest.*"
 }
 
 # tested BACKEND ARGUMENT...: its tests, in the environment of its name

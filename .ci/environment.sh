@@ -34,6 +34,20 @@ environment_of() {
     esac
 }
 
+wheel() { # in $work/dist, made of a clone
+    git clone -q . "$work/sources"
+    environment release build
+    "$work/release/bin/python" -m build -o "$work/dist" "$work/sources"
+}
+
+# alone BACKEND: the wheel, installed with that backend and nothing else, trains two stages
+alone() {
+    local built=("$work"/dist/*.whl) first=()
+    [ "$1" != torch ] || first=("$torch")
+    environment "alone_$1" "${first[@]}" "${built[0]}[$1]"
+    KERAS_BACKEND=$1 "$work/alone_$1/bin/python" .ci/smoke.py
+}
+
 absent() { ! "$work/$1/bin/python" -c "import $2" 2>/dev/null || { echo "$2 must not be installed in $1"; exit 1; }; }
 
 lowest_keras() { # in the environment of PyTorch
@@ -42,5 +56,5 @@ lowest_keras() { # in the environment of PyTorch
     install torch "keras==$lowest.*"
 }
 
-# tested BACKEND ARGUMENT...: its tests, in the environment of its name
-tested() { KERAS_BACKEND=$1 "$work/$1/bin/python" -m pytest -n auto "${@:2}"; }
+# tested BACKEND ARGUMENT...: its tests, in the environment of its name, but those that are the same on every backend
+tested() { KERAS_BACKEND=$1 "$work/$1/bin/python" -m pytest -n auto --ignore=tests/project "${@:2}"; }

@@ -12,7 +12,7 @@ import keras_smskd as smskd
 from benchmarks.every_method import METHODS
 from keras_smskd import callbacks, ops, projectors
 
-ROOT = pathlib.Path(__file__).parent.parent
+ROOT = pathlib.Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 PAGES = sorted(DOCS.rglob("*.md"))
 FILES = [*PAGES, *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md"))]

@@ -13,15 +13,6 @@ if "JAX_COMPILATION_CACHE_DIR" not in os.environ:  # Not in a worker of this pro
     os.environ["JAX_COMPILATION_CACHE_DIR"] = compiled.name
     os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
 
-import keras  # noqa: E402
-
-from tests import parity  # noqa: E402
-
-if keras.backend.backend() == "tensorflow":
-    import tensorflow as tf
-
-    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
-
 collect_ignore = ["devices/scripts"]  # Each is a process of its own.
 
 
@@ -31,10 +22,17 @@ SEARCHES = ("search.md", "plan_search.py")
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
+    import keras  # Not by the process that only starts the workers.
+
+    backend = keras.backend.backend()
+    if backend == "tensorflow":
+        import tensorflow as tf
+
+        tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
     for item in items:
         if item.path.name in SEARCHES:
             item.add_marker("compiles")
-        if item.get_closest_marker("compiles") and keras.backend.backend() != "torch":
+        if item.get_closest_marker("compiles") and backend != "torch":
             item.add_marker("slow")
 
 
@@ -46,13 +44,10 @@ def in_a_notebook(monkeypatch):
 
 
 def pytest_terminal_summary(terminalreporter):
-    passed, failed = (_parity_cases(terminalreporter, outcome) for outcome in ("passed", "failed"))
+    passed, failed, unmapped = (_parity_cases(terminalreporter, state) for state in ("passed", "failed", "skipped"))
     if passed or failed:
-        cases, _ = parity.load()
-        unmapped = sum(parity.adapter(case) is None for case in cases)
-        terminalreporter.write_line(
-            f"parity with {parity.INDEX.name}: {passed} passed, {failed} failed, {unmapped} not mapped"
-        )
+        file = os.path.basename(os.environ.get("KERAS_SMSKD_PARITY", "parity.json"))
+        terminalreporter.write_line(f"parity with {file}: {passed} passed, {failed} failed, {unmapped} not mapped")
 
 
 def _parity_cases(terminalreporter, outcome):

@@ -8,11 +8,12 @@ from tests import parity
 from tests.autodiff import value_and_gradients
 
 CASES, ARRAYS = parity.load()
-MAPPED = [case for case in CASES if parity.adapter(case)]
 
 
-@pytest.mark.parametrize("case", MAPPED, ids=[case["id"] for case in MAPPED])
+@pytest.mark.parametrize("case", CASES, ids=[case["id"] for case in CASES])
 def test_case(case):
+    if parity.adapter(case) is None:
+        pytest.skip("not mapped")
     inputs = {name: ARRAYS[given["key"]] for name, given in case["inputs"].items()}
     expected, tolerance = case["expected"], case["tolerance"]
     loss, gradients = value_and_gradients(lambda **tensors: loss_and_extras(case, **tensors)[0], inputs)
@@ -24,7 +25,8 @@ def test_case(case):
         np.testing.assert_allclose(
             gradients[name], ARRAYS[key], rtol=rtol, atol=tolerance["grad_atol"][name], err_msg=name
         )
-    for name, extra in loss_and_extras(case, **map_to_tensors(inputs))[1].items():
+    extras = loss_and_extras(case, **map_to_tensors(inputs))[1] if expected["extras"] else {}
+    for name, extra in extras.items():
         np.testing.assert_allclose(
             ops.convert_to_numpy(extra), ARRAYS[expected["extras"][name]["key"]], rtol=5e-4, atol=5e-5, err_msg=name
         )
@@ -40,4 +42,4 @@ def map_to_tensors(inputs):
 
 
 def test_every_implemented_method_has_a_case():
-    assert set(parity.ADAPTERS) <= {case["method"] for case in MAPPED}
+    assert set(parity.ADAPTERS) <= {case["method"] for case in CASES}

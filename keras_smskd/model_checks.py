@@ -13,7 +13,10 @@ def check_models(teacher: keras.Model, student: keras.Model) -> None:
     """Raises unless teacher and student are two built models that share no layer and no weight."""
     for role, model in (("teacher", teacher), ("student", student)):
         if not isinstance(model, keras.Model):
-            raise TypeError(f"`{role}` must be a `keras.Model`. Received: {role}={model!r} (of type {type(model)})")
+            raise TypeError(
+                f"`{role}` must be a `keras.Model`; teacher and student are given in this order. "
+                f"Received: {role}={model!r} (of type {type(model)})"
+            )
         if hasattr(model, "student"):
             raise TypeError(f"`{role}` must be a model. Received: the distiller '{model.name}'. Pass its `.student`.")
         if not model.built:
@@ -38,13 +41,12 @@ def check_distillers(name: str, distillers: Any) -> None:
     for distiller in distillers:
         if not hasattr(distiller, "distillation_loss"):
             raise TypeError(f"`{name}` must hold distillers. Received: {distiller!r} (of type {type(distiller)})")
-        for role in ("teachers", "student"):
+        for role, one in (("teachers", "one teacher, or the same teachers in one order"), ("student", "one student")):
             models, first = (keras.tree.flatten(getattr(each, role)) for each in (distiller, distillers[0]))
             if list(map(id, models)) != list(map(id, first)):
                 raise ValueError(
-                    f"`{name}` must share one {role.removesuffix('s')}, or the same teachers in one order. Received: "
-                    f"{distillers[0].method} with {_names(first)} and {distiller.method} with {_names(models)}, which "
-                    "is another object."
+                    f"`{name}` must share {one}. Received: {distillers[0].method} with {_names(first)} and "
+                    f"{distiller.method} with {_names(models)}, which is another object."
                 )
 
 
@@ -73,7 +75,7 @@ def check_classifiers(*extractors: FeatureExtractor) -> int:
                 "cannot give back the logits that float32 rounded to probabilities of 0 or 1. Build it without its "
                 "last activation (`classifier_activation=None` in keras.applications), or take that off its last "
                 f"layer: `{role}.layers[-1].activation = keras.activations.linear`, where that layer has one, or "
-                f"`keras.Model({role}.input, {role}.layers[-1].input)`, where it is the softmax."
+                f"`keras.Model({role}.inputs[0], {role}.layers[-1].input)`, where it is the softmax."
             )
     classes, of_student = (extractor.shapes[LOGITS][-1] for extractor in (extractors[0], extractors[-1]))
     if classes != of_student:

@@ -7,6 +7,7 @@ from typing import Any
 import keras
 
 from keras_smskd import checks, model_checks
+from keras_smskd.argument_names import check_known, named
 from keras_smskd.distillers import Distiller
 from keras_smskd.plan import Plan, describe, table
 from keras_smskd.reference import Reference, Weighting, get_weighting
@@ -28,7 +29,9 @@ class Staged(StudentModel):
         weighting: str | Weighting = "tcp",
         student_factory: Callable[[], keras.Model] | None = None,
         name: str | None = None,
+        **unknown: Any,
     ) -> None:
+        check_known(type(self).__name__, unknown, [each.name for each in named(Staged)])
         if not isinstance(stages, list | tuple):
             raise TypeError(f"`stages` must be a list. Received: stages={stages!r} (of type {type(stages)})")
         stages = [stage if isinstance(stage, Stage) else Stage(stage) for stage in stages]

@@ -11,8 +11,9 @@ from keras_smskd.features import inner_layers
 Tensor = Any
 HALF = "mixed_float16"
 EXPORTS_NEED = (
-    "ONNX needs `onnx`, with `tf2onnx` on TensorFlow, `jax2onnx` on JAX and `onnxscript` on PyTorch; LiteRT on PyTorch "
-    "`litert-torch`; SavedModel on JAX `tensorflow`. PyTorch exports no SavedModel."
+    "What exports need: ONNX `onnx`, with `tf2onnx` on TensorFlow and `onnxscript` on PyTorch (the extra `export`), "
+    "with `jax2onnx` on JAX (the extra `export-jax`); LiteRT on PyTorch `litert-torch`; SavedModel on JAX "
+    "`tensorflow`. PyTorch exports no SavedModel, and PyTorch alone the format `torch`."
 )
 
 
@@ -81,7 +82,7 @@ class StudentModel(keras.Model):
                 check_installed("onnx", f"format={format!r}")  # PyTorch alone says it by an error none of Python's.
             self.student.export(filepath, format, *args, **kwargs)
         except ImportError as error:
-            raise ImportError(f"{error} {EXPORTS_NEED}") from error
+            raise ImportError(f"{error}\n{EXPORTS_NEED}") from error
 
 
 def policy_of(student: keras.Model) -> Any:

@@ -32,7 +32,7 @@ def description(sequence: Any, arguments: dict[str, Any], callbacks: Any, seed: 
         "seed": seed,
         "stages": [{**plan, **_of_stage(stage)} for plan, stage in zip(sequence.plan(), sequence.stages, strict=True)],
         "student": _shapes(sequence.student),
-        "teachers": fingerprint(sequence.stages[0].distiller.teachers),
+        "weights of teachers": fingerprint(sequence.stages[0].distiller.teachers),
         "compile": _plain(sequence._compile_arguments()),
         "callbacks": [type(callback).__name__ for callback in keras.tree.flatten(callbacks)],
     }

@@ -1,6 +1,5 @@
 """A distiller's configuration, from the arguments that its constructor keeps."""
 
-import difflib
 import inspect
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,6 +8,7 @@ from typing import Any
 
 import keras
 
+from keras_smskd import argument_names
 from keras_smskd.base.tapped_model import TappedModel
 
 # What the configuration holds in a form of its own.
@@ -92,16 +92,8 @@ def with_models(serialized: dict[str, Any], models: dict[str, Any]) -> Any:
 
 def check_known(owner: type[KeptArguments], unknown: dict[str, Any]) -> None:
     """Refuses arguments that no constructor of a distiller takes."""
-    if not unknown:
-        return
-    name, value = next(iter(unknown.items()))
-    named = (parameter.name for each in owner.__mro__ for parameter in _named(each))
-    known = [argument for argument in dict.fromkeys(named) if argument not in ("self", *owner.decided)]
-    nearest = "".join(f"Did you mean `{near}`? " for near in difflib.get_close_matches(name, known, n=1))
-    raise TypeError(
-        f"{owner.__name__} has no argument `{name}`. Received: {name}={value!r}. {nearest}"
-        f"Its arguments are {', '.join(known)}."
-    )
+    names = dict.fromkeys(parameter.name for each in owner.__mro__ for parameter in _named(each))
+    argument_names.check_known(owner.__name__, unknown, [name for name in names if name not in owner.decided])
 
 
 def check_undecided(owner: type[KeptArguments], given: dict[str, Any]) -> None:
@@ -113,8 +105,7 @@ def _named(owner: type) -> list[inspect.Parameter]:
     """The parameters that the constructor of a class takes by name, if it is a distiller's."""
     if not issubclass(owner, KeptArguments) or "__init__" not in vars(owner):
         return []
-    parameters = inspect.signature(vars(owner)["__init__"]).parameters.values()
-    return [each for each in parameters if each.kind not in (each.VAR_POSITIONAL, each.VAR_KEYWORD)]
+    return argument_names.named(vars(owner)["__init__"])
 
 
 def _keyword_only(owner: type) -> list[str]:

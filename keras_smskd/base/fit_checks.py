@@ -8,6 +8,7 @@ import numpy as np
 from keras import ops
 
 from keras_smskd import checks, model_checks
+from keras_smskd.argument_names import check_known, named
 from keras_smskd.arrays import are_arrays, check_samples, in_numpy, is_finite
 
 Arguments = dict[str, Any]
@@ -23,8 +24,20 @@ COUNTS = {
 }
 
 
+OF_SEQUENCES = ("backup_dir", "backup_every", "backup_best", "resume")
+FIT = [*(parameter.name for parameter in named(keras.Model.fit)), "cache", "seed"]
+
+
 def check_arguments(arguments: Arguments, classes: int) -> None:
     """Raises if an argument of `fit` besides the data is none that trains what its user means."""
+    unknown = {name: value for name, value in arguments.items() if name not in FIT}
+    for name in OF_SEQUENCES:
+        if name in unknown:
+            raise TypeError(
+                f"`{name}` is an argument of `SequentialDistiller.fit`: make a sequence of one stage, "
+                f"`SequentialDistiller([distiller])`. Received: {name}={unknown[name]!r}"
+            )
+    check_known("`fit`", unknown, FIT)
     for name, smallest in COUNTS.items():
         if arguments.get(name) is not None:
             checks.check_count(name, arguments[name], smallest)

@@ -85,6 +85,17 @@ COUNT = "`epochs` must be a whole number of at least 1. Received: epochs="
 MISUSES = {
     "not compiled": (lambda: kd().fit(X, Y), ValueError, r"You must call `compile\(\)`"),
     "sequence not compiled": (lambda: sequence().fit(X, Y), ValueError, r"You must call `compile\(\)`"),
+    "misspelt argument": (
+        fits(epoch=2),
+        TypeError,
+        "`fit` has no argument `epoch`. Received: epoch=2. Did you mean `epochs`.* x, y, batch_size, epochs, .*seed",
+    ),
+    "misspelt argument of a sequence": (fits(sequence, class_weights={}), TypeError, "Did you mean `class_weight`"),
+    "backup of a distiller": (
+        fits(backup_dir="runs/a"),
+        TypeError,
+        "`backup_dir` is an argument of `SequentialDistiller.fit`: make a sequence of one stage.*backup_dir='runs/a'",
+    ),
     "frozen student": (
         lambda: frozen("student"),
         ValueError,

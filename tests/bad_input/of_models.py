@@ -54,7 +54,7 @@ MISUSES = {
     "teacher is a layer": (lambda: KD(layers.Dense(4), STUDENT), TypeError, "`teacher` must be a `keras.Model`"),
     "teacher is a class": (lambda: KD(keras.Model, STUDENT), TypeError, "`teacher` must be a `keras.Model`"),
     "no teacher": (lambda: KD(None, STUDENT), ValueError, "One of `teacher` and `teachers` must be given"),
-    "no student": (lambda: KD(TEACHER), TypeError, "`student` must be a `keras.Model`.*student=None"),
+    "no student": (lambda: KD(TEACHER), TypeError, "`student` must be a `keras.Model`.*in this order.*student=None"),
     "list of students": (lambda: KD(TEACHER, [STUDENT]), TypeError, "`student` must be a `keras.Model`"),
     "teacher is a distiller": (lambda: KD(kd(), dense(3)), TypeError, "`teacher` must be a model.*Pass its `.student`"),
     "student is a distiller": (lambda: KD(dense(8), kd()), TypeError, "`student` must be a model.*Pass its `.student`"),

@@ -23,10 +23,21 @@ def test_a_softmax_is_taken_off():
     KD(teacher, dense(3))
 
 
-def test_a_softmax_behind_a_model_is_taken_off():
+def functional(model, softmax):
     inputs = keras.Input((6,))
-    teacher = keras.Model(inputs, keras.layers.Softmax()(dense(5)(inputs)))
-    KD(keras.Model(teacher.input, teacher.layers[-1].input), dense(3))
+    return keras.Model(inputs, softmax(model(inputs)))
+
+
+def sequential(model, softmax):
+    return keras.Sequential([keras.Input((6,)), model, softmax])
+
+
+@pytest.mark.parametrize("make", [functional, sequential])
+def test_a_softmax_behind_a_model_is_taken_off(make):
+    teacher = make(dense(5), keras.layers.Softmax())
+    with pytest.raises(ValueError, match=r"`keras.Model\(teacher.inputs\[0\], teacher.layers\[-1\].input\)`"):
+        KD(teacher, dense(3))
+    KD(keras.Model(teacher.inputs[0], teacher.layers[-1].input), dense(3))
 
 
 def test_the_student_of_a_distiller_teaches():

@@ -36,6 +36,20 @@ def pytest_collection_modifyitems(items):
             item.add_marker("slow")
 
 
+@pytest.fixture(autouse=True, scope="module")
+def _forgotten_graphs():
+    """Lets go of the compiled steps of a module's tests, which TensorFlow keeps: they would slow down those to come."""
+    import keras
+
+    yield
+    if keras.backend.backend() == "tensorflow":
+        from tensorflow.python.framework.ops import gradient_registry
+
+        for name in list(gradient_registry.list()):
+            if name.startswith("CustomGradient-"):  # Of `all_reduce`, which Keras's optimizers call in every trace.
+                del gradient_registry._registry[name]
+
+
 @pytest.fixture
 def in_a_notebook(monkeypatch):
     """Libraries take this process for the kernel of a notebook, which they know by a class's name and by colours."""

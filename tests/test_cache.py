@@ -202,6 +202,7 @@ def test_a_directory_serves_the_next_run(tmp_path):
     assert sum(size for path, size in kept.items() if path.suffix == ".bin") == SAMPLES * (16 + 4 * numbers)
 
 
+@pytest.mark.compiles
 def test_half_precision_takes_half_the_size(tmp_path):
     of_half, of_full = (trained(cache=smskd.Cache(tmp_path / dtype, dtype=dtype)) for dtype in ("float16", "float32"))
     sizes = [sum(files(tmp_path / dtype).values()) for dtype in ("float16", "float32")]
@@ -380,6 +381,7 @@ def test_epochs_may_be_shorter_than_the_data():
     assert np.isfinite(trained(Again(), None, steps_per_epoch=2, epochs=4, cache=True)[1]).all()
 
 
+@pytest.mark.compiles
 def test_inputs_keep_their_precision_under_a_global_policy():
     def make(teacher, student):
         keras.config.set_dtype_policy("mixed_float16")

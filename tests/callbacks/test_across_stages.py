@@ -129,6 +129,7 @@ def test_values_stand_in_their_columns_in_every_stage_and_after_an_end(tmp_path)
             np.testing.assert_allclose(written, history[log][first:], rtol=1e-6)
 
 
+@pytest.mark.compiles
 def test_what_a_user_changes_of_a_callback_stays(distiller, tmp_path):
     checkpoint = keras.callbacks.ModelCheckpoint(tmp_path / "first.keras", monitor="loss", save_best_only=True)
     fit(distiller, checkpoint, epochs=1)
@@ -214,6 +215,7 @@ def test_a_stage_may_have_callbacks_of_its_own():
     assert seen == [2, 3]
 
 
+@pytest.mark.compiles
 def test_the_best_value_is_forgotten_from_run_to_run_and_in_callbacks_of_a_stage(tmp_path):
     seen = []
 

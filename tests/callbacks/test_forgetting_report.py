@@ -291,7 +291,14 @@ def undisturbed():
     return fit_in(None).matrix
 
 
-@pytest.mark.parametrize(("end", "order"), [({"batch": 2}, 1), ({"stage": 0}, -1), ({"stage": 2}, -1)])
+@pytest.mark.parametrize(
+    ("end", "order"),
+    [
+        ({"batch": 2}, 1),
+        pytest.param({"stage": 0}, -1, marks=pytest.mark.compiles),
+        pytest.param({"stage": 2}, -1, marks=pytest.mark.compiles),
+    ],
+)
 def test_a_run_that_goes_on_ends_with_the_same_matrix(tmp_path, undisturbed, end, order):
     with pytest.raises(EndError):
         fit_in(tmp_path, order, **end)

@@ -270,6 +270,7 @@ def test_one_trace_a_stage():
     assert calls(4) == calls(1) + further
 
 
+@pytest.mark.compiles
 def test_a_stage_that_does_not_train_the_student_is_left_alone():
     teacher, student = convolutional(4), convolutional(3)
     x, y = images(16)
@@ -290,6 +291,7 @@ def two_stages():
     return sequence
 
 
+@pytest.mark.compiles
 def test_tables_have_the_columns_of_later_stages(tmp_path):
     callbacks = [GradientConflict(*vectors(16), threshold=-1.0), keras.callbacks.CSVLogger(tmp_path / "logs.csv")]
     logs = two_stages().fit(*vectors(32), callbacks=callbacks, verbose=0).history

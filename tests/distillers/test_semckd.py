@@ -52,7 +52,7 @@ def embedded(embedder, maps, batch_size):
     return np.array(rows)
 
 
-@pytest.mark.parametrize("samples", [8, 5])
+@pytest.mark.parametrize("samples", [pytest.param(8, marks=pytest.mark.compiles), 5])
 def test_all_layers_are_crossed_in_full_and_smaller_batches(samples):
     x, y = images(samples)
     layers = {"stage1": "stage1", "stage2": "stage2"}
@@ -81,6 +81,7 @@ def test_all_layers_are_crossed_in_full_and_smaller_batches(samples):
     )
 
 
+@pytest.mark.compiles
 def test_one_student_layer_learns_from_several_teacher_layers():
     distiller = made({"stage1": "stage2", "stage2": "stage2"})
     assert (len(distiller.keys), len(distiller.queries)) == (2, 1)

@@ -96,7 +96,7 @@ class Interrupts(keras.callbacks.Callback):
             raise KeyboardInterrupt
 
 
-@pytest.mark.parametrize("of", ["dense", "attention"])
+@pytest.mark.parametrize("of", ["dense", pytest.param("attention", marks=pytest.mark.compiles)])
 def test_a_saved_run_goes_on_with_its_adapters(tmp_path, of):
     x = X if of == "dense" else X.reshape(-1, 3, 2)
     fit = {"epochs": 2, "seed": 1, "verbose": 0}

@@ -1,6 +1,7 @@
 """One thread a process; what runs once is not optimised; what is slow where; the tally of parity cases."""
 
 import builtins
+import gc
 import os
 import tempfile
 
@@ -34,6 +35,11 @@ def pytest_collection_modifyitems(items):
             item.add_marker("compiles")
         if item.get_closest_marker("compiles") and backend != "torch":
             item.add_marker("slow")
+
+
+def pytest_collection_finish():
+    gc.collect()
+    gc.freeze()  # What is there now stays to the end: nothing is found by looking through it again.
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -43,8 +43,8 @@ def pytest_collection_finish():
 
 
 @pytest.fixture(autouse=True, scope="module")
-def _forgotten_graphs():
-    """Lets go of the compiled steps of a module's tests, which TensorFlow keeps: they would slow down those to come."""
+def _let_go():
+    """Lets go of a module's models while their memory is at hand, and of the compiled steps that TensorFlow keeps."""
     import keras
 
     yield
@@ -54,6 +54,7 @@ def _forgotten_graphs():
         for name in list(gradient_registry.list()):
             if name.startswith("CustomGradient-"):  # Of `all_reduce`, which Keras's optimizers call in every trace.
                 del gradient_registry._registry[name]
+    gc.collect()
 
 
 @pytest.fixture

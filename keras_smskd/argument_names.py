@@ -2,7 +2,7 @@
 
 import difflib
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 
@@ -14,11 +14,16 @@ def named(function: Callable[..., Any]) -> list[inspect.Parameter]:
     ]
 
 
-def check_known(owner: str, unknown: Mapping[str, Any], known: Sequence[str]) -> None:
-    """Raises if there are `unknown` arguments, with the nearest of those that are known."""
-    for name, value in unknown.items():
-        nearest = "".join(f"Did you mean `{near}`? " for near in difflib.get_close_matches(name, known, n=1))
-        raise TypeError(
-            f"{owner} has no argument `{name}`. Received: {name}={value!r}. {nearest}"
-            f"Its arguments are {', '.join(known)}."
-        )
+def check_known(
+    owner: str, unknown: Mapping[str, Any], functions: Iterable[Callable[..., Any]], without: Sequence[str] = ()
+) -> None:
+    """Raises if there are `unknown` arguments, with the nearest of those that the functions take."""
+    if not unknown:
+        return
+    name, value = next(iter(unknown.items()))
+    taken = dict.fromkeys(parameter.name for function in functions for parameter in named(function))
+    known = [each for each in taken if each not in without]
+    nearest = "".join(f"Did you mean `{near}`? " for near in difflib.get_close_matches(name, known, n=1))
+    raise TypeError(
+        f"{owner} has no argument `{name}`. Received: {name}={value!r}. {nearest}Its arguments are {', '.join(known)}."
+    )

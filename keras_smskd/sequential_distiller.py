@@ -6,6 +6,7 @@ from typing import Any
 import keras
 
 from keras_smskd.backup import Backup, Run, check_backup, check_resume, description, description_of_fit
+from keras_smskd.base.fit_checks import check_names
 from keras_smskd.cache import Cache, as_cache
 from keras_smskd.callbacks.across_stages import AcrossStages
 from keras_smskd.checks import check_count
@@ -124,6 +125,7 @@ class SequentialDistiller(SavedRun):
             raise ValueError("You must call `compile()` before calling `fit()`.")
         if "initial_epoch" in kwargs:
             raise TypeError("`initial_epoch` is that of a stage. Pass `backup_dir`, and a run goes on where it was.")
+        check_names(SequentialDistiller.fit, kwargs)
         self._epochs = self._epochs_of_stages(epochs)
         if self._reference:
             self._reference.check(x, y)

@@ -5,7 +5,7 @@ from typing import Any
 
 import keras
 
-from keras_smskd.argument_names import check_known, named
+from keras_smskd.argument_names import check_known
 from keras_smskd.base.arguments import with_models
 from keras_smskd.checks import check_callbacks, check_count, check_optimizer, check_weight
 from keras_smskd.distillers import Distiller
@@ -48,7 +48,7 @@ class Stage:
         name: str | None = None,
         **unknown: Any,
     ) -> None:
-        check_known("Stage", unknown, [each.name for each in named(Stage)])
+        check_known("Stage", unknown, [Stage.__init__])
         if not isinstance(distiller, Distiller):
             raise TypeError(f"`distiller` must be a `Distiller`. Received: {distiller!r} (of type {type(distiller)})")
         self.distiller = distiller

@@ -7,7 +7,7 @@ from typing import Any
 import keras
 
 from keras_smskd import checks, model_checks
-from keras_smskd.argument_names import check_known, named
+from keras_smskd.argument_names import check_known
 from keras_smskd.distillers import Distiller
 from keras_smskd.plan import Plan, describe, table
 from keras_smskd.reference import Reference, Weighting, get_weighting
@@ -31,7 +31,7 @@ class Staged(StudentModel):
         name: str | None = None,
         **unknown: Any,
     ) -> None:
-        check_known(type(self).__name__, unknown, [each.name for each in named(Staged)])
+        check_known(type(self).__name__, unknown, [Staged.__init__])
         if not isinstance(stages, list | tuple):
             raise TypeError(f"`stages` must be a list. Received: stages={stages!r} (of type {type(stages)})")
         stages = [stage if isinstance(stage, Stage) else Stage(stage) for stage in stages]

@@ -1,4 +1,4 @@
-"""One thread a process; what runs once is not optimised; what is slow where; the tally of parity cases."""
+"""One thread a process; what is not optimised, slow where, and let go of; the tally of parity cases."""
 
 import builtins
 import gc

@@ -11,15 +11,6 @@ from tests.models import dense, label_loss, vectors
 pytestmark = pytest.mark.compiles
 
 
-@pytest.fixture
-def new_things_alone():
-    """Takes all that is there out of sight of `gc`, which then is done in no time."""
-    gc.collect()
-    gc.freeze()
-    yield
-    gc.unfreeze()
-
-
 def variables_alive():
     gc.collect()
     return sum(issubclass(type(thing), keras.Variable) for thing in gc.get_objects())
@@ -34,7 +25,6 @@ class AtEpochs(keras.callbacks.Callback):
         self.counts.append(variables_alive())
 
 
-@pytest.mark.usefixtures("new_things_alone")
 def test_no_stage_leaves_anything_behind():
     teacher, student = dense(8), dense(4)
     stages = [smskd.Stage(smskd.KDDistiller(teacher, student), epochs=1) for _ in range(10)]

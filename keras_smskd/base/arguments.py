@@ -1,7 +1,6 @@
 """A distiller's configuration, from the arguments that its constructor keeps."""
 
-import inspect
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
@@ -9,6 +8,7 @@ from typing import Any
 import keras
 
 from keras_smskd import argument_names
+from keras_smskd.argument_names import named
 from keras_smskd.base.tapped_model import TappedModel
 
 # What the configuration holds in a form of its own.
@@ -31,7 +31,8 @@ class KeptArguments(TappedModel):
 
     def arguments(self) -> dict[str, Any]:
         """The keyword-only arguments of all constructors of the distiller, as kept; of a variable the number."""
-        names = [name for owner in reversed(type(self).__mro__) for name in _keyword_only(owner)]
+        parameters = [each for constructor in reversed(_constructors(type(self))) for each in named(constructor)]
+        names = [each.name for each in parameters if each.kind is each.KEYWORD_ONLY]
         return {name: self._kept(name) for name in names if name not in (*MODELS, *self.decided)}
 
     def hyperparameters(self) -> dict[str, Any]:
@@ -92,8 +93,7 @@ def with_models(serialized: dict[str, Any], models: dict[str, Any]) -> Any:
 
 def check_known(owner: type[KeptArguments], unknown: dict[str, Any]) -> None:
     """Refuses arguments that no constructor of a distiller takes."""
-    names = dict.fromkeys(parameter.name for each in owner.__mro__ for parameter in _named(each))
-    argument_names.check_known(owner.__name__, unknown, [name for name in names if name not in owner.decided])
+    argument_names.check_known(owner.__name__, unknown, _constructors(owner), without=owner.decided)
 
 
 def check_undecided(owner: type[KeptArguments], given: dict[str, Any]) -> None:
@@ -101,15 +101,11 @@ def check_undecided(owner: type[KeptArguments], given: dict[str, Any]) -> None:
     check_known(owner, {name: value for name, value in given.items() if name in owner.decided})
 
 
-def _named(owner: type) -> list[inspect.Parameter]:
-    """The parameters that the constructor of a class takes by name, if it is a distiller's."""
-    if not issubclass(owner, KeptArguments) or "__init__" not in vars(owner):
-        return []
-    return argument_names.named(vars(owner)["__init__"])
-
-
-def _keyword_only(owner: type) -> list[str]:
-    return [parameter.name for parameter in _named(owner) if parameter.kind is parameter.KEYWORD_ONLY]
+def _constructors(owner: type[KeptArguments]) -> list[Callable[..., Any]]:
+    """Those of the class and of the distillers that it is made of, its own first."""
+    return [
+        vars(each)["__init__"] for each in owner.__mro__ if issubclass(each, KeptArguments) and "__init__" in vars(each)
+    ]
 
 
 def models_of(config: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:

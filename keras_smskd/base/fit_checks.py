@@ -1,6 +1,7 @@
 """Checks of the arguments of `fit`, once before the first step."""
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -23,21 +24,24 @@ COUNTS = {
     "seed": 0,
 }
 
-
 OF_SEQUENCES = ("backup_dir", "backup_every", "backup_best", "resume")
-FIT = [*(parameter.name for parameter in named(keras.Model.fit)), "cache", "seed"]
 
 
-def check_arguments(arguments: Arguments, classes: int) -> None:
-    """Raises if an argument of `fit` besides the data is none that trains what its user means."""
-    unknown = {name: value for name, value in arguments.items() if name not in FIT}
+def check_names(fit: Callable[..., Any], others: Arguments) -> None:
+    """Raises if there are arguments, besides those of a `fit`, that Keras's does not have either."""
+    known = {parameter.name for parameter in named(keras.Model.fit)}
+    unknown = {name: value for name, value in others.items() if name not in known}
     for name in OF_SEQUENCES:
         if name in unknown:
             raise TypeError(
                 f"`{name}` is an argument of `SequentialDistiller.fit`: make a sequence of one stage, "
                 f"`SequentialDistiller([distiller])`. Received: {name}={unknown[name]!r}"
             )
-    check_known("`fit`", unknown, FIT)
+    check_known("`fit`", unknown, [keras.Model.fit, fit])
+
+
+def check_arguments(arguments: Arguments, classes: int) -> None:
+    """Raises if an argument of `fit` besides the data is none that trains what its user means."""
     for name, smallest in COUNTS.items():
         if arguments.get(name) is not None:
             checks.check_count(name, arguments[name], smallest)

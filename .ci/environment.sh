@@ -3,7 +3,8 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 export TF_CPP_MIN_LOG_LEVEL=2 CUDA_VISIBLE_DEVICES=""
 export XLA_FLAGS=--xla_cpu_use_fusion_emitters=false # JAX compiles in three quarters of the time.
-export PIP_NO_COMPILE=1 # Python compiles what it imports; pip would compile all.
+export PIP_NO_COMPILE=1 # Python compiles what it imports, and keeps it; pip would compile all.
+unset PYTHONDONTWRITEBYTECODE # It would do so in every process: importing TensorFlow takes three times as long.
 torch=torch==2.13.0 # An open range brings CUDA.
 work=$(mktemp -d)
 export UV_CACHE_DIR="$work/cache"
@@ -58,3 +59,13 @@ lowest_keras() { # in the environment of PyTorch
 
 # tested BACKEND ARGUMENT...: its tests, in the environment of its name, but those that are the same on every backend
 tested() { KERAS_BACKEND=$1 "$work/$1/bin/python" -m pytest -n auto --ignore=tests/project "${@:2}"; }
+
+# quickstart ARGUMENT...: the README's own command
+quickstart() { KERAS_BACKEND=tensorflow bash -euc "$(grep -m 1 -- 'examples/quickstart.py$' README.md) $*"; }
+
+# tutorials ENVIRONMENT ARGUMENT...: as many at a time as there are cores, each on one
+tutorials() {
+    printf '%s\n' examples/notebooks/*.ipynb |
+        KERAS_BACKEND=tensorflow OMP_NUM_THREADS=1 TF_NUM_INTRAOP_THREADS=1 TF_NUM_INTEROP_THREADS=1 \
+            xargs -P "$(nproc)" -n 1 "$1/bin/python" -m examples.run_notebooks "${@:2}"
+}

@@ -2,6 +2,7 @@
 
     python -m examples.run_notebooks                                            executes all and writes nothing
     python -m examples.run_notebooks examples/notebooks/features.ipynb --write  saves the outputs of one in its file
+    python -m examples.run_notebooks --short                                    with few epochs: does every cell run?
     python -m examples.run_notebooks --addresses                                only writes the addresses in the files
 
 It prints how long each took, in processor time of the kernel and its threads, and by the clock.
@@ -31,6 +32,13 @@ def addressed(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
     return notebook
 
 
+def shortened(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
+    """The notebook with fewer epochs: those of the metadata of the cell that says how many."""
+    for cell in notebook.cells:
+        cell.source = cell.metadata.get("short", cell.source)
+    return notebook
+
+
 def execute(notebook: nbformat.NotebookNode) -> None:
     """Runs all cells in a new kernel, all but those with the tag `skip-execution`."""
     with tempfile.TemporaryDirectory() as directory:
@@ -52,9 +60,11 @@ def processor_seconds() -> float:
     return os.times().children_user + os.times().children_system
 
 
-def run(path: pathlib.Path, write: bool) -> None:
+def run(path: pathlib.Path, write: bool, short: bool) -> None:
     """Executes a notebook, and says how long it took."""
     notebook = addressed(nbformat.read(path, as_version=4))
+    if short:
+        notebook = shortened(notebook)
     start, processor = time.perf_counter(), processor_seconds()
     execute(notebook)
     seconds, processor = time.perf_counter() - start, processor_seconds() - processor
@@ -67,7 +77,9 @@ def main() -> None:
     """Reads the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("files", nargs="*", type=pathlib.Path, help="notebooks; default: all tutorials")
-    parser.add_argument("--write", action="store_true", help="save the outputs in the files")
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument("--write", action="store_true", help="save the outputs in the files")
+    form.add_argument("--short", action="store_true", help="train for few epochs")
     parser.add_argument("--addresses", action="store_true", help="execute nothing, only write the addresses")
     options = parser.parse_args()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -75,7 +87,7 @@ def main() -> None:
         if options.addresses:
             nbformat.write(addressed(nbformat.read(path, as_version=4)), path)
         else:
-            run(path, options.write)
+            run(path, options.write, options.short)
 
 
 if __name__ == "__main__":

@@ -131,7 +131,9 @@ def from_arrays():
     return trained(arrays)
 
 
-@pytest.mark.parametrize("source", SOURCES)
+@pytest.mark.parametrize(
+    "source", [pytest.param(each, marks=[pytest.mark.traces] * (each in (py_dataset, generator))) for each in SOURCES]
+)
 def test_the_same_students_come_out(source, from_arrays):
     history, weights = trained(source)
     epochs = 2 if source is generator else 4  # Keras reads ahead, so the next stage finds other batches first.

@@ -134,6 +134,7 @@ def test_forwards_and_traces_of_a_stage_with_a_reference():
         assert not of_student.calls
 
 
+@pytest.mark.traces
 def test_without_weight_there_is_no_reference():
     x, y = vectors(16)
     distiller = compiled(two_stages(reference_weight=0))
@@ -141,6 +142,7 @@ def test_without_weight_there_is_no_reference():
     assert "reference_loss" not in distiller.fit(x, y, verbose=0).history
 
 
+@pytest.mark.traces
 def test_weight_zero_is_plain_training_in_sequence():
     x, y = vectors(32)
     plain, sequence = [], []
@@ -194,6 +196,7 @@ def test_epochs():
     assert [len(stage.epoch) for stage in distiller.fit(x, y, epochs=1, verbose=0).stages] == [1, 1]
 
 
+@pytest.mark.traces
 @pytest.mark.parametrize("scaled", [False, True])
 def test_what_is_not_to_decay_decays_in_no_stage(scaled):
     teacher, student = dense(8), dense(3, bias_initializer="ones")
@@ -224,6 +227,7 @@ def test_what_the_reference_is_made_of_stays(name):
         setattr(two_stages(), name, 2.0)
 
 
+@pytest.mark.traces
 def test_every_stage_has_a_fresh_optimizer():
     x, y = vectors(16)
     teacher, student = dense(8), dense(3)
@@ -246,6 +250,7 @@ def test_every_stage_has_a_fresh_optimizer():
     assert float(ops.convert_to_numpy(second.learning_rate)) == 0.5
 
 
+@pytest.mark.traces
 def test_one_distiller_may_serve_two_stages():
     x, y = vectors(16)
     teacher, student = dense(8), dense(3)
@@ -264,7 +269,9 @@ def test_weightings(weighting):
     assert (counts[-1, 2] == 16) == (weighting == "uniform")
 
 
-@pytest.mark.parametrize("form", ["sparse", "column", "one-hot", "soft"])
+@pytest.mark.parametrize(
+    "form", ["soft", *(pytest.param(form, marks=pytest.mark.compiles) for form in ("sparse", "column", "one-hot"))]
+)
 def test_forms_of_labels(form):
     x, y = images(16)
     one_hot = np.eye(CLASSES, dtype="float32")[y]
@@ -349,7 +356,15 @@ def two_inputs(width):
     return keras.Model(inputs, keras.layers.Dense(CLASSES)(keras.layers.Dropout(0.2)(hidden)))
 
 
-@pytest.mark.parametrize("how", [{}, {"run_eagerly": True}, {"steps_per_execution": 2}], ids=str)
+@pytest.mark.parametrize(
+    "how",
+    [
+        {},
+        pytest.param({"run_eagerly": True}, marks=pytest.mark.compiles),
+        pytest.param({"steps_per_execution": 2}, marks=pytest.mark.traces),
+    ],
+    ids=str,
+)
 def test_models_of_several_inputs(how):
     if keras.backend.backend() == "torch":
         how.pop("steps_per_execution", None)  # Keras refuses it there.
@@ -360,6 +375,7 @@ def test_models_of_several_inputs(how):
     distiller.stages[0].distiller.train_on_batch(x, vectors(16)[1])
 
 
+@pytest.mark.traces
 def test_an_interrupted_run_leaves_models_that_train_on():
     class Interrupt(keras.callbacks.Callback):
         def on_train_batch_end(self, batch, logs=None):
@@ -375,6 +391,7 @@ def test_an_interrupted_run_leaves_models_that_train_on():
     assert all(variable.trainable for variable in distiller.stages[0].distiller.teacher.trainable_variables)
 
 
+@pytest.mark.traces
 def test_metrics_given_as_objects_are_reported_once():
     x, y = vectors(16)
     distiller = two_stages()

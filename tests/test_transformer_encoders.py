@@ -93,6 +93,7 @@ def test_training_lowers_the_loss_and_leaves_the_teacher(distiller):
     assert_same_weights(distiller.teacher, teacher)
 
 
+@pytest.mark.compiles
 def test_what_stands_in_the_padding_does_not_count(distiller):
     x, y = tokens()
     changed = {**x, "token_ids": np.where(x["padding_mask"] == 1, x["token_ids"], 19)}

@@ -49,6 +49,7 @@ def run(directory):
     return history, events_of(directory / "train"), events_of(directory / "validation")
 
 
+@pytest.mark.traces
 def test_a_metric_of_several_numbers_has_one_chart_each(tmp_path):
     x, y = vectors(16)
     distiller = smskd.KDDistiller(dense(8), dense(3))
@@ -60,6 +61,7 @@ def test_a_metric_of_several_numbers_has_one_chart_each(tmp_path):
     np.testing.assert_allclose(written, history["f1"][0], rtol=1e-6)
 
 
+@pytest.mark.traces
 def test_hyperparameters_in_lists_are_described(tmp_path):
     distiller = smskd.MLKDDistiller(dense(8), dense(3), temperatures=[2.0, 4.0])
     distiller.compile("sgd", label_loss())
@@ -141,6 +143,7 @@ def test_hparams_stand_above_the_metrics_of_training_and_validation(run, directo
     assert hparams["seed"].number_value == 7
 
 
+@pytest.mark.traces
 def test_runs_are_trials_by_the_name_of_their_directory(tmp_path):
     x, y = vectors(8)
     distiller = smskd.KDDistiller(dense(8), dense(3))

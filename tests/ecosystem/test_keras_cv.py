@@ -52,7 +52,11 @@ def batch():
     return x, y
 
 
-@pytest.mark.parametrize("makers", [(resnet, densenet), (densenet, resnet)], ids=["resnet", "densenet"])
+@pytest.mark.parametrize(
+    "makers",
+    [(resnet, densenet), pytest.param((densenet, resnet), marks=pytest.mark.traces)],
+    ids=["resnet", "densenet"],
+)
 def test_teacher_and_student_of_augmented_data(makers, batch):
     keras.utils.set_random_seed(0)
     teacher, student = makers[0](8), makers[1](4)

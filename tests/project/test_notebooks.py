@@ -102,6 +102,21 @@ def test_outputs_are_clean(path):
     assert path.stat().st_size < 300_000
 
 
+def names_and_values(source):
+    (statement,) = ast.parse(source).body
+    names, values = ast.unparse(statement.targets[0]).strip("()").split(", "), ast.literal_eval(statement.value)
+    return dict(zip(names, values if isinstance(values, tuple) else (values,), strict=True))
+
+
+@notebooks
+def test_it_has_a_short_form(path):
+    """One cell says how much is trained; the short form has the same names and smaller values."""
+    (cell,) = [cell for cell in cells(path) if "short" in cell["metadata"]]
+    full, short = names_and_values(source(cell)), names_and_values(cell["metadata"]["short"])
+    assert list(short) == list(full)
+    assert all(0 < short[name] < full[name] for name in full)
+
+
 @notebooks
 def test_the_readme_names_it(path):
     assert f"](examples/notebooks/{path.name})" in (ROOT / "README.md").read_text()
@@ -112,12 +127,10 @@ def run(path, *arguments):
     return subprocess.run([*command, str(path)], cwd=ROOT, capture_output=True, text=True, check=False)
 
 
-def notebook(tmp_path, *sources):
+def notebook(tmp_path, *sources, **metadata):
     path = tmp_path / "drawn.ipynb"
-    cells = [
-        {"cell_type": "code", "source": text, "metadata": {}, "outputs": [], "execution_count": None, "id": f"c{index}"}
-        for index, text in enumerate(sources)
-    ]
+    empty = {"cell_type": "code", "metadata": metadata, "outputs": [], "execution_count": None}
+    cells = [{**empty, "source": text, "id": f"c{index}"} for index, text in enumerate(sources)]
     path.write_text(json.dumps({"cells": cells, "metadata": {}, "nbformat": 4, "nbformat_minor": 5}))
     return path
 
@@ -135,6 +148,13 @@ def test_outputs_are_written(tmp_path):
     assert path.read_text() == before
     assert run(path, "--write").returncode == 0
     assert ["".join(output["text"]) for output in cells(path)[0]["outputs"]] == ["42\n"]
+
+
+def test_the_short_form_is_executed_and_not_written(tmp_path):
+    path = notebook(tmp_path, "raise RuntimeError('the whole form')", short="raise RuntimeError('the short form')")
+    assert "RuntimeError: the short form" in run(path, "--short").stderr
+    assert "RuntimeError: the whole form" in run(path).stderr
+    assert run(path, "--short", "--write").returncode == 2
 
 
 def test_addresses_are_written(tmp_path):

@@ -201,12 +201,12 @@ def check_labels(y: Any, classes: int, name: str = "y") -> None:
         )
 
 
-def check_label_values(invalid: float, classes: int, name: str = "y") -> None:
+def check_label_values(invalid: float, classes: int, name: str = "y", example: str = "") -> None:
     """Raises if any label was `invalid`, as counted by `count_invalid_labels`."""
     if invalid:
         raise ValueError(
             f"`{name}` must hold class ids, which count from 0 to {classes - 1}, or probabilities that sum to 1. "
-            f"Received: {int(invalid)} labels that do not."
+            f"Received: {int(invalid)} labels that do not{example}."
         )
 
 
@@ -218,18 +218,25 @@ def check_label_array(y: Any, classes: int, name: str = "y") -> None:
     y = y.to_numpy() if hasattr(y, "to_numpy") else y
     if isinstance(y, np.ndarray) and y.dtype.kind not in "biuf":
         raise ValueError(f"`{name}` must hold numbers: class ids or probabilities. Received: {name} of dtype {y.dtype}")
-    check_label_values(float(count_invalid_labels(ops.convert_to_tensor(y), classes)), classes, name)
+    y = ops.convert_to_tensor(y)
+    invalid = np.flatnonzero(ops.convert_to_numpy(_are_invalid(y, classes)))
+    example = f"; that of sample {invalid[0]} is {ops.convert_to_numpy(y)[invalid[0]]}" if invalid.size else ""
+    check_label_values(invalid.size, classes, name, example)
 
 
 def count_invalid_labels(y: Tensor, classes: int) -> Tensor:
     """How many labels are no class id from 0 to `classes - 1`, or no probabilities that sum to 1."""
+    return ops.sum(ops.cast(_are_invalid(y, classes), "float32"))
+
+
+def _are_invalid(y: Tensor, classes: int) -> Tensor:
     if len(y.shape) == 2 and y.shape[1] == classes:
         y = ops.cast(y, "float32")
         valid = ops.logical_and(ops.abs(ops.sum(y, axis=-1) - 1.0) < 1e-2, ops.min(y, axis=-1) >= 0)
     else:
         y = ops.cast(y, "float32")
         valid = ops.logical_and(ops.logical_and(y >= 0, y < classes), ops.floor(y) == y)
-    return ops.sum(ops.cast(ops.logical_not(valid), "float32"))
+    return ops.logical_not(valid)
 
 
 def check_batch_size(batch_size: int, smallest: int, largest: int | None, method: str) -> None:

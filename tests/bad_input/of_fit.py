@@ -139,6 +139,11 @@ MISUSES = {
     "part of one sample": (fits(validation_split=0.999), ValueError, "`validation_split` must leave samples"),
     "validation data of four": (fits(validation_data=(X, Y, ONES, 1)), ValueError, "`validation_data` must be"),
     "validation data as text": (fits(validation_data="xy"), ValueError, "`validation_data` must be"),
+    "one label of no class": (
+        fits(y=np.where(np.arange(8) == 5, 4, Y)),
+        ValueError,
+        r"`y` must hold class ids.*Received: 1 labels that do not; that of sample 5 is 4\.$",
+    ),
     "bad labels for validation": (
         fits(validation_data=(X, Y + 9)),
         ValueError,

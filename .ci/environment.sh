@@ -8,7 +8,7 @@ unset PYTHONDONTWRITEBYTECODE # It would do so in every process: importing Tenso
 torch=torch==2.13.0 # An open range brings CUDA.
 work=$(mktemp -d)
 export UV_CACHE_DIR="$work/cache"
-trap 'kill $(jobs -p) 2>/dev/null || true; wait; rm -rf "$work"' EXIT
+trap 'for job in $(jobs -p); do kill -- "-$job" 2>/dev/null || true; done; wait; rm -rf "$work"' EXIT
 
 say() { printf '\n== %s (%s s)\n' "$*" "$SECONDS"; }
 
@@ -61,7 +61,11 @@ lowest_keras() { # in the environment of PyTorch
 tested() { KERAS_BACKEND=$1 "$work/$1/bin/python" -m pytest -n auto --ignore=tests/project "${@:2}"; }
 
 # quickstart ARGUMENT...: the README's own command
-quickstart() { KERAS_BACKEND=tensorflow bash -euc "$(grep -m 1 -- 'examples/quickstart.py$' README.md) $*"; }
+quickstart() {
+    local command
+    command=$(grep -m 1 -- 'examples/quickstart.py$' README.md)
+    KERAS_BACKEND=tensorflow bash -euc "$command $*"
+}
 
 # tutorials ENVIRONMENT ARGUMENT...: as many at a time as there are cores, each on one
 tutorials() {

@@ -10,7 +10,6 @@ from typing import Any
 
 import keras
 import numpy as np
-from keras import ops
 
 RESERVED = ("inputs", "index", "known", "views")
 """Names under which the features of a batch have what belongs to it besides layers."""
@@ -187,56 +186,6 @@ def check_optimizer(optimizer: Any) -> keras.optimizers.Optimizer:
         return keras.optimizers.get(optimizer)
     except ValueError:
         raise ValueError(one_optimizer) from None
-
-
-def check_labels(y: Any, classes: int, name: str = "y") -> None:
-    """Raises unless labels `y` are class ids below `classes`, or probabilities of `classes` classes."""
-    shape = tuple(y.shape)
-    if len(shape) == 2 and shape[1] == classes:
-        return
-    if not (len(shape) == 1 or (len(shape) == 2 and shape[1] == 1)):
-        raise ValueError(
-            f"`{name}` must hold class ids of shape (batch,) or probabilities of shape (batch, {classes}). "
-            f"Received: {name} of shape {shape}."
-        )
-
-
-def check_label_values(invalid: float, classes: int, name: str = "y", example: str = "") -> None:
-    """Raises if any label was `invalid`, as counted by `count_invalid_labels`."""
-    if invalid:
-        raise ValueError(
-            f"`{name}` must hold class ids, which count from 0 to {classes - 1}, or probabilities that sum to 1. "
-            f"Received: {int(invalid)} labels that do not{example}."
-        )
-
-
-def check_label_array(y: Any, classes: int, name: str = "y") -> None:
-    """Raises unless labels are class ids or probabilities, if they are given as an array; anything else passes."""
-    if not hasattr(y, "shape"):
-        return
-    check_labels(y, classes, name)
-    y = y.to_numpy() if hasattr(y, "to_numpy") else y
-    if isinstance(y, np.ndarray) and y.dtype.kind not in "biuf":
-        raise ValueError(f"`{name}` must hold numbers: class ids or probabilities. Received: {name} of dtype {y.dtype}")
-    y = ops.convert_to_tensor(y)
-    invalid = np.flatnonzero(ops.convert_to_numpy(_are_invalid(y, classes)))
-    example = f"; that of sample {invalid[0]} is {ops.convert_to_numpy(y)[invalid[0]]}" if invalid.size else ""
-    check_label_values(invalid.size, classes, name, example)
-
-
-def count_invalid_labels(y: Tensor, classes: int) -> Tensor:
-    """How many labels are no class id from 0 to `classes - 1`, or no probabilities that sum to 1."""
-    return ops.sum(ops.cast(_are_invalid(y, classes), "float32"))
-
-
-def _are_invalid(y: Tensor, classes: int) -> Tensor:
-    if len(y.shape) == 2 and y.shape[1] == classes:
-        y = ops.cast(y, "float32")
-        valid = ops.logical_and(ops.abs(ops.sum(y, axis=-1) - 1.0) < 1e-2, ops.min(y, axis=-1) >= 0)
-    else:
-        y = ops.cast(y, "float32")
-        valid = ops.logical_and(ops.logical_and(y >= 0, y < classes), ops.floor(y) == y)
-    return ops.logical_not(valid)
 
 
 def check_batch_size(batch_size: int, smallest: int, largest: int | None, method: str) -> None:

@@ -70,12 +70,13 @@ def check_classifiers(*extractors: FeatureExtractor) -> int:
             )
         rounding = 2e-2 if "16" in extractor.model.compute_dtype else 1e-4
         if (logits >= 0).all() and np.allclose(logits.sum(axis=-1), 1.0, atol=rounding):
+            inputs = "input" if len(getattr(extractor.model, "inputs", ())) > 1 else "inputs[0]"
             raise ValueError(
                 f"`{role}` must output logits. Received: the model '{name}', which ends in a softmax; a logarithm "
                 "cannot give back the logits that float32 rounded to probabilities of 0 or 1. Build it without its "
                 "last activation (`classifier_activation=None` in keras.applications), or take that off its last "
                 f"layer: `{role}.layers[-1].activation = keras.activations.linear`, where that layer has one, or "
-                f"`keras.Model({role}.inputs[0], {role}.layers[-1].input)`, where it is the softmax."
+                f"`keras.Model({role}.{inputs}, {role}.layers[-1].input)`, where it is the softmax."
             )
     classes, of_student = (extractor.shapes[LOGITS][-1] for extractor in (extractors[0], extractors[-1]))
     if classes != of_student:

@@ -43,7 +43,8 @@ class SequentialDistiller(SavedRun):
         name: Name of the model.
 
     Raises:
-        TypeError: If a stage is neither a `Stage` nor a distiller, or `weighting` does not take logits and labels.
+        TypeError: If a stage is neither a `Stage` nor a distiller, `weighting` does not take logits and labels, or an
+            argument is unknown.
         ValueError: If there is no stage, the stages differ in teacher or student, a number is out of range, or the
             student cannot be copied.
 
@@ -115,6 +116,7 @@ class SequentialDistiller(SavedRun):
             One history of all epochs, whose `stages` say which belong to which stage.
 
         Raises:
+            TypeError: As `Distiller.fit` does.
             ValueError: As `Distiller.fit` does, if `epochs` is out of range, without `compile` before, or if
                 `backup_dir` holds another run.
             RuntimeError: If another process uses `backup_dir`.
@@ -125,7 +127,7 @@ class SequentialDistiller(SavedRun):
             raise ValueError("You must call `compile()` before calling `fit()`.")
         if "initial_epoch" in kwargs:
             raise TypeError("`initial_epoch` is that of a stage. Pass `backup_dir`, and a run goes on where it was.")
-        check_names(SequentialDistiller.fit, kwargs)
+        check_names(SequentialDistiller.fit, kwargs, without=("initial_epoch",))
         self._epochs = self._epochs_of_stages(epochs)
         if self._reference:
             self._reference.check(x, y)

@@ -1,7 +1,7 @@
 """Stage: one distiller, its epochs, its optimizer."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 import keras
 
@@ -25,7 +25,7 @@ class Stage:
         name: Name of the stage. Default: the method's, such as `"FitNet"`.
 
     Raises:
-        TypeError: If `distiller` is no `Distiller`.
+        TypeError: If `distiller` is no `Distiller`, or an argument is unknown.
         ValueError: If `epochs` or `reference_weight` is out of range.
 
     Example:
@@ -46,7 +46,7 @@ class Stage:
         reference_weight: float | None = None,
         callbacks: Sequence[keras.callbacks.Callback] | None = None,
         name: str | None = None,
-        **unknown: Any,
+        **unknown: NoReturn,
     ) -> None:
         check_known("Stage", unknown, [Stage.__init__])
         if not isinstance(distiller, Distiller):

@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 import keras
 
@@ -29,7 +29,7 @@ class Staged(StudentModel):
         weighting: str | Weighting = "tcp",
         student_factory: Callable[[], keras.Model] | None = None,
         name: str | None = None,
-        **unknown: Any,
+        **unknown: NoReturn,
     ) -> None:
         check_known(type(self).__name__, unknown, [Staged.__init__])
         if not isinstance(stages, list | tuple):

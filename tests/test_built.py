@@ -61,7 +61,7 @@ def dataset(x, y):
     ],
     ids=["ids", "one_hot"],
 )
-@pytest.mark.parametrize("source", [arrays, pytest.param(dataset, marks=pytest.mark.traces)])
+@pytest.mark.parametrize("source", [arrays, dataset])
 def test_a_step_is_traced_once_and_metrics_begin_at_zero(source, y, loss, metrics):
     trained, as_keras_builds = distiller(loss, metrics()), distiller(loss, metrics())
     steps, step = [], trained.train_step

@@ -5,7 +5,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_smskd import checks, model_checks
+from keras_smskd import checks, label_checks, model_checks
 from keras_smskd.base.weight import scalar
 from keras_smskd.base.weighted_terms import SKIPPED
 from keras_smskd.losses import check_compile
@@ -37,14 +37,14 @@ class DataCheck(keras.callbacks.Callback):
         """Checks labels given as an array, to be taken `batch_size` at a time; any other source passes."""
         if not hasattr(y, "shape"):
             return
-        checks.check_label_array(y, self.distiller.classes)
+        label_checks.check_array(y, self.distiller.classes)
         self._check_batch_size(min(y.shape[0], batch_size or y.shape[0]) * self.distiller.parts)
 
     def step(self, y: Tensor, batch_size: Tensor) -> None:
         """Counts one batch, inside the compiled step."""
         if y is not None:
-            checks.check_labels(y, self.distiller.classes)
-            self.invalid_labels.assign_add(checks.count_invalid_labels(y, self.distiller.classes))
+            label_checks.check_shape(y, self.distiller.classes)
+            self.invalid_labels.assign_add(label_checks.count_invalid(y, self.distiller.classes))
         usable = batch_size * self.distiller.parts >= self.distiller.smallest_batch
         self.usable_batches.assign_add(ops.cast(usable, "float32"))
 
@@ -66,7 +66,7 @@ class DataCheck(keras.callbacks.Callback):
                 f"`x` gave no batch in epoch {epoch + 1}. A generator is read once: it must yield "
                 "`steps_per_epoch * epochs` batches, or give a dataset that begins anew."
             )
-        checks.check_label_values(float(self.invalid_labels.numpy()), self.distiller.classes)
+        label_checks.check_values(float(self.invalid_labels.numpy()), self.distiller.classes)
         if float(self.usable_batches.numpy()) == 0.0:
             if (logs or {}).get(SKIPPED):
                 raise FloatingPointError(

@@ -194,7 +194,7 @@ class Distiller(KeptArguments, Caching):
             The history.
 
         Raises:
-            TypeError: If an argument is of a type that cannot be trained with.
+            TypeError: If an argument is unknown, or of a type that cannot be trained with.
             ValueError: If data do not fit the student, one another or the loss, or arrays hold numbers that are not
                 finite and whose batches are not left out; if labels are no classes of the models, or the batches are
                 too small for the method: before the first step for arrays, at the end of the first epoch for a source

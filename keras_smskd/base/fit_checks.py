@@ -8,7 +8,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_smskd import checks, model_checks
+from keras_smskd import checks, label_checks, model_checks
 from keras_smskd.argument_names import check_known, named
 from keras_smskd.arrays import are_arrays, check_samples, in_numpy, is_finite
 
@@ -27,8 +27,8 @@ COUNTS = {
 OF_SEQUENCES = ("backup_dir", "backup_every", "backup_best", "resume")
 
 
-def check_names(fit: Callable[..., Any], others: Arguments) -> None:
-    """Raises if there are arguments, besides those of a `fit`, that Keras's does not have either."""
+def check_names(fit: Callable[..., Any], others: Arguments, without: tuple[str, ...] = ()) -> None:
+    """Raises if there are arguments, besides those of a `fit`, that Keras's has not either, or that are left out."""
     known = {parameter.name for parameter in named(keras.Model.fit)}
     unknown = {name: value for name, value in others.items() if name not in known}
     for name in OF_SEQUENCES:
@@ -37,7 +37,7 @@ def check_names(fit: Callable[..., Any], others: Arguments) -> None:
                 f"`{name}` is an argument of `SequentialDistiller.fit`: make a sequence of one stage, "
                 f"`SequentialDistiller([distiller])`. Received: {name}={unknown[name]!r}"
             )
-    check_known("`fit`", unknown, [keras.Model.fit, fit])
+    check_known("`fit`", unknown, [keras.Model.fit, fit], without)
 
 
 def check_arguments(arguments: Arguments, classes: int) -> None:
@@ -120,4 +120,4 @@ def _check_validation_data(data: Any, classes: int) -> None:
         )
     if isinstance(data, list | tuple):
         check_samples({f"validation_data[{index}]": array for index, array in enumerate(data)})
-        checks.check_label_array(data[1] if len(data) > 1 else None, classes, "validation_data")
+        label_checks.check_array(data[1] if len(data) > 1 else None, classes, "validation_data")

@@ -5,7 +5,7 @@ from typing import Any
 
 import keras
 
-from keras_smskd import checks
+from keras_smskd import checks, label_checks
 from keras_smskd.arrays import WITH_SAMPLES, arrays_of, batches_of, can_be_read_again, check_samples, in_numpy
 from keras_smskd.base.batch import Batch
 from keras_smskd.base.fit_checks import check_data, check_finite
@@ -55,7 +55,7 @@ class HeldOut:
             inputs = Batch.of(self.arrays["x"], needs_index).inputs
             check_data(inputs, y, self.arrays.get("sample_weight"), distiller.student)
             check_finite(inputs)
-            checks.check_label_array(y, distiller.classes)
+            label_checks.check_array(y, distiller.classes)
             checks.check_batch_size(size, distiller.smallest_batch, distiller.largest_batch, distiller.method)
 
     def batches(self) -> Iterator[tuple[Any, Any, Any]]:

@@ -142,7 +142,17 @@ MISUSES = {
     "one label of no class": (
         fits(y=np.where(np.arange(8) == 5, 4, Y)),
         ValueError,
-        r"`y` must hold class ids.*Received: 1 labels that do not; that of sample 5 is 4\.$",
+        r"`y` must hold class ids.*Received: 1 labels that do not, the first of them that of sample 5: 4\.$",
+    ),
+    "soft labels of no class": (
+        fits(y=np.zeros((8, 4))),
+        ValueError,
+        r"`y` must .* Received: 8 labels that do not, the first of them that of sample 0: \[0\. 0\. 0\. 0\.\]\.$",
+    ),
+    "a misspelt argument that a sequence has not": (
+        fits(sequence, inital_epoch=1),
+        TypeError,
+        r"`fit` has no argument `inital_epoch`. Received: inital_epoch=1. Its arguments are (?!.*\binitial_epoch)",
     ),
     "bad labels for validation": (
         fits(validation_data=(X, Y + 9)),

@@ -40,6 +40,15 @@ def test_a_softmax_behind_a_model_is_taken_off(make):
     KD(keras.Model(teacher.inputs[0], teacher.layers[-1].input), dense(3))
 
 
+def test_a_softmax_behind_a_model_of_several_inputs_is_taken_off():
+    inputs = [keras.Input((6,)), keras.Input((6,))]
+    added = keras.layers.Add()(inputs)
+    teacher, student = (keras.Model(inputs, last(dense(5)(added))) for last in (keras.layers.Softmax(), keras.ops.tanh))
+    with pytest.raises(ValueError, match=r"`keras.Model\(teacher.input, teacher.layers\[-1\].input\)`"):
+        KD(teacher, student)
+    KD(keras.Model(teacher.input, teacher.layers[-1].input), student)
+
+
 def test_the_student_of_a_distiller_teaches():
     KD(KD(TEACHER, dense(5)).student, dense(3))
 

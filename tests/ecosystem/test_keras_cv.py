@@ -54,7 +54,7 @@ def batch():
 
 @pytest.mark.parametrize(
     "makers",
-    [(resnet, densenet), pytest.param((densenet, resnet), marks=pytest.mark.traces)],
+    [(resnet, densenet), pytest.param((densenet, resnet), marks=pytest.mark.slow)],
     ids=["resnet", "densenet"],
 )
 def test_teacher_and_student_of_augmented_data(makers, batch):

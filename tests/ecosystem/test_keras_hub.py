@@ -27,7 +27,6 @@ def tokens(samples=8):
     return {"token_ids": ids, "padding_mask": mask, "segment_ids": np.zeros_like(ids)}
 
 
-@pytest.mark.traces
 def test_texts_with_adapters_in_the_backbone():
     """`enable_lora` of a backbone freezes all but layers inside of attention, of which no configuration tells."""
     keras.utils.set_random_seed(0)

@@ -14,14 +14,7 @@ BLOCKS = {
 NEEDED = ("keras_cv", "keras_hub", "tensorflow")
 
 
-@pytest.mark.parametrize(
-    "title",
-    [
-        pytest.param(title, marks=[pytest.mark.traces] * title.startswith("Keras"))
-        for title, blocks in BLOCKS.items()
-        if blocks
-    ],
-)
+@pytest.mark.parametrize("title", [title for title, blocks in BLOCKS.items() if blocks])
 def test_the_code_of_a_section_runs(title):
     (code,) = BLOCKS[title]
     for name in (name for name in NEEDED if f"import {name}" in code):

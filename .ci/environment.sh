@@ -12,18 +12,22 @@ trap 'for job in $(jobs -p); do kill -- "-$job" 2>/dev/null || true; done; wait;
 
 say() { printf '\n== %s (%s s)\n' "$*" "$SECONDS"; }
 
+uv() { # which is made where it is first used
+    [ -x "$work/tools/bin/uv" ] || { python3 -m venv "$work/tools" && "$work/tools/bin/pip" install -q uv; }
+    "$work/tools/bin/uv" "$@"
+}
+
 # environment NAME REQUIREMENT...: a fresh virtual environment in $work
 environment() {
-    python3 -m venv "$work/$1"
-    "$work/$1/bin/pip" install -q uv
+    uv venv -q -p python3 "$work/$1"
     for requirement in "${@:2}"; do install "$1" "$requirement"; done
 }
 
 # install NAME REQUIREMENT: by uv in a tenth of the time of pip, but for PyTorch: pip's settings may name one without CUDA
 install() {
-    local by=(uv pip)
-    [ "$2" != "$torch" ] || by=(pip)
-    "$work/$1/bin/python" -m "${by[@]}" install -q "$2"
+    local by=(uv pip install -q -p "$work/$1")
+    [ "$2" != "$torch" ] || by=("$work/tools/bin/pip" --python "$work/$1" install -q)
+    "${by[@]}" "$2"
 }
 
 # environment_of BACKEND: that of its tests, under its name
@@ -37,8 +41,8 @@ environment_of() {
 
 wheel() { # in $work/dist, made of a clone
     git clone -q . "$work/sources"
-    environment release build
-    "$work/release/bin/python" -m build -o "$work/dist" "$work/sources"
+    environment release "build[uv]"
+    "$work/release/bin/python" -m build --installer uv -o "$work/dist" "$work/sources"
 }
 
 # alone BACKEND: the wheel, installed with that backend and nothing else, trains two stages

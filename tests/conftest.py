@@ -17,9 +17,6 @@ if "JAX_COMPILATION_CACHE_DIR" not in os.environ:  # Not in a worker of this pro
 collect_ignore = ["devices/scripts"]  # Each is a process of its own.
 
 
-SLOW_ON = {"compiles": ("tensorflow", "jax"), "traces": ("tensorflow",)}
-"""Markers of tests, and the backends on which these are slow."""
-
 SEARCHES = ("search.md", "plan_search.py")
 """Where the examples are a search, whose every trial is compiled."""
 
@@ -36,7 +33,7 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if item.path.name in SEARCHES:
             item.add_marker("compiles")
-        if any(backend in where and item.get_closest_marker(marker) for marker, where in SLOW_ON.items()):
+        if item.get_closest_marker("compiles") and backend != "torch":
             item.add_marker("slow")
 
 

@@ -148,7 +148,7 @@ def test_a_dataset_gives_the_same_student():
     assert_same_run(trained(Batches(), None), trained(Batches(), None, cache=True))
 
 
-@pytest.mark.traces
+@pytest.mark.compiles
 def test_a_generator_that_begins_anew_gives_the_same_student():
     arguments = {"make": smskd.KDDistiller, "steps_per_epoch": 3, "epochs": 1}  # Keras reads ahead, into the next.
     assert_same_run(trained(endless(), None, **arguments), trained(endless(), None, **arguments, cache=True))
@@ -421,7 +421,7 @@ def test_an_interrupted_pass_goes_on(tmp_path, torn):
     assert digests == 16 * (SAMPLES + (torn > 0))
 
 
-@pytest.mark.traces
+@pytest.mark.compiles
 def test_a_full_disk_leaves_nothing_broken(tmp_path, monkeypatch):
     import pathlib
 

@@ -154,7 +154,7 @@ def wears_out():
     return augment
 
 
-@pytest.mark.traces
+@pytest.mark.compiles
 def test_what_cannot_be_made_again_is_refused():
     cache = smskd.Cache(views=2, augment=layer())
     with pytest.raises(ValueError, match="`views` of a cache needs arrays, to make them again. Received: x of type"):

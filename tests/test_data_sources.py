@@ -46,7 +46,10 @@ def data_loader():
     return {"x": torch.utils.data.DataLoader(tensors, batch_size=8), "shuffle": False}
 
 
-SOURCES = [py_dataset, generator] + {"tensorflow": [tf_data], "torch": [data_loader]}.get(keras.backend.backend(), [])
+SOURCES = [py_dataset, pytest.param(generator, marks=pytest.mark.compiles)] + {
+    "tensorflow": [tf_data],
+    "torch": [data_loader],
+}.get(keras.backend.backend(), [])
 
 
 class Frame:
@@ -103,7 +106,7 @@ OF_UNKNOWN_LENGTH = [tables, endless_py_dataset] + {
 }.get(keras.backend.backend(), [])
 
 
-@pytest.mark.parametrize("backup", [False, True])
+@pytest.mark.parametrize("backup", [pytest.param(False, marks=pytest.mark.compiles), True])
 @pytest.mark.parametrize("source", OF_UNKNOWN_LENGTH)
 def test_a_sequence_takes_data_that_do_not_tell_their_length(tmp_path, source, backup):
     teacher, student = dense(8), dense(3)
@@ -131,9 +134,7 @@ def from_arrays():
     return trained(arrays)
 
 
-@pytest.mark.parametrize(
-    "source", [pytest.param(each, marks=[pytest.mark.traces] * (each in (py_dataset, generator))) for each in SOURCES]
-)
+@pytest.mark.parametrize("source", SOURCES)
 def test_the_same_students_come_out(source, from_arrays):
     history, weights = trained(source)
     epochs = 2 if source is generator else 4  # Keras reads ahead, so the next stage finds other batches first.

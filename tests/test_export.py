@@ -70,7 +70,7 @@ def sequence():
     return smskd.SequentialDistiller([smskd.Stage(distiller, epochs=2), smskd.Stage(second, epochs=2)])
 
 
-@pytest.fixture(scope="module", params=[pytest.param(one_method, marks=pytest.mark.traces), sequence])
+@pytest.fixture(scope="module", params=[pytest.param(one_method, marks=pytest.mark.compiles), sequence])
 def distiller(request):
     keras.utils.set_random_seed(0)
     distiller = request.param()

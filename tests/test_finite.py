@@ -56,7 +56,7 @@ def with_nan(x, sample):
     return x
 
 
-@pytest.mark.traces
+@pytest.mark.compiles
 @pytest.mark.parametrize("can_be_read_again", [True, False])
 def test_data_that_are_at_fault_are_named_where_their_source_has_them(can_be_read_again):
     batches = Batches(with_nan(X, 9), [0, 1, 2])
@@ -92,7 +92,7 @@ def test_layers_at_fault_are_found_in_batches_of_any_size():
         distiller(student).fit(np.tile(x, (20, 1, 1, 1)), np.tile(Y, 20), batch_size=480, verbose=0)
 
 
-@pytest.mark.traces
+@pytest.mark.compiles
 def test_single_batches_are_left_out_too():
     model = distiller(on_nonfinite="skip_batch")
     before = weights_of(model.student)
@@ -100,7 +100,7 @@ def test_single_batches_are_left_out_too():
     assert_same_weights(model.student, before)
 
 
-@pytest.mark.traces
+@pytest.mark.compiles
 def test_arrays_that_are_at_fault_are_found_before_training():
     with pytest.raises(ValueError, match=r"`x` .* in 1 of 24 samples, the first of them x\[9\]. .*skip_batch"):
         distiller().fit(with_nan(X, 9), Y, **FIT)
@@ -169,6 +169,7 @@ def test_weights_that_are_not_finite_after_the_last_batch_are_found():
     assert_same_weights(model.student, before)
 
 
+@pytest.mark.compiles
 def test_batches_are_left_out_as_if_they_had_not_been_there():
     spoiled = with_nan(X, 8)
     students, histories = [], []
@@ -220,7 +221,7 @@ def test_a_sequence_leaves_batches_out():
     assert all(np.isfinite(weight).all() for weight in weights_of(model.student))
 
 
-@pytest.mark.traces
+@pytest.mark.compiles
 @pytest.mark.parametrize(("epochs", "validation"), [(0, {}), (1, {"validation_data": (X, Y)})])
 def test_an_epoch_of_which_nothing_is_left_ends_the_training(epochs, validation):
     model, keeps, batches = distiller(on_nonfinite="skip_batch"), Keeps(), Batches(X, [0, 1, 2])
@@ -236,7 +237,7 @@ def test_an_epoch_of_which_nothing_is_left_ends_the_training(epochs, validation)
     assert all(np.isfinite(weight).all() for weight in weights_of(model.student))
 
 
-@pytest.mark.traces
+@pytest.mark.compiles
 @pytest.mark.parametrize(("epochs", "recompile"), [(0, False), (1, True)])
 def test_all_that_trains_is_as_before_so_that_training_goes_on(epochs, recompile):
     made = distiller()

@@ -25,7 +25,7 @@ def test_fit_takes_no_labels():
     assert_same_weights(distiller.teacher, teacher)
 
 
-@pytest.mark.traces
+@pytest.mark.compiles
 def test_labels_that_are_given_do_not_matter():
     x, y = vectors()
     distiller = label_free()

@@ -144,7 +144,7 @@ def test_class_weights_of_numpy_are_kept(tmp_path):
     sequence().fit(X, Y, class_weight=weights, **FIT)
 
 
-@pytest.mark.traces
+@pytest.mark.compiles
 def test_bad_labels_before_the_end_are_not_forgotten(tmp_path):
     class Batches(keras.utils.PyDataset):
         def __len__(self):
@@ -353,7 +353,7 @@ def test_an_archive_whose_directory_is_spoiled(tmp_path, byte, bit):
     assert sorted(checkpoint.arrays) == ["a", "b"]
 
 
-@pytest.mark.traces
+@pytest.mark.compiles
 def test_a_run_that_begins_anew_leaves_nothing_of_the_one_before(tmp_path):
     trained(tmp_path, sequence(), epochs=1)
     (tmp_path / "notes.txt").touch()
@@ -379,7 +379,7 @@ def test_a_directory_that_holds_no_run_is_left_as_it_is(tmp_path):
     assert [file.read_text() for file in files] == ["of the user"] * 2
 
 
-@pytest.mark.traces
+@pytest.mark.compiles
 def test_the_configuration_is_that_of_the_run_that_goes_on(tmp_path):
     trained(tmp_path, sequence(), 2)
     trained(tmp_path, sequence(epochs=1), resume="force")
@@ -388,7 +388,7 @@ def test_the_configuration_is_that_of_the_run_that_goes_on(tmp_path):
     assert config["seed"] == 5
 
 
-@pytest.mark.traces
+@pytest.mark.compiles
 def test_a_weighting_without_a_name():
     def weighting(teacher, y, scale):
         return scale * keras.ops.ones_like(teacher[:, 0])

@@ -67,7 +67,7 @@ def whole():
 
 
 @pytest.mark.parametrize(
-    "epoch", [1, pytest.param(2, marks=pytest.mark.compiles), pytest.param(3, marks=pytest.mark.traces)]
+    "epoch", [1, pytest.param(2, marks=pytest.mark.compiles), pytest.param(3, marks=pytest.mark.compiles)]
 )
 def test_a_run_that_was_interrupted_goes_on(tmp_path, whole, epoch):
     interrupted(epoch).save(tmp_path / "run.keras")
@@ -229,7 +229,7 @@ def in_lambda(function):
     return lambda *arguments: function(*arguments)  # noqa: PLW0108
 
 
-@pytest.mark.traces
+@pytest.mark.compiles
 @pytest.mark.parametrize("nameless", [in_lambda, functools.partial])
 @pytest.mark.parametrize(("name", "function"), [("weighting", named), ("student_factory", student)])
 def test_a_function_without_a_name_is_refused_before_it_cannot_be_loaded(tmp_path, name, function, nameless):
@@ -239,7 +239,7 @@ def test_a_function_without_a_name_is_refused_before_it_cannot_be_loaded(tmp_pat
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.traces
+@pytest.mark.compiles
 def test_a_projector_without_a_name_is_refused_and_one_of_ours_is_found(tmp_path):
     def run(make):
         keras.utils.set_random_seed(7)
@@ -295,7 +295,7 @@ def test_a_spoiled_file_is_refused(tmp_path):
         keras.saving.load_model(tmp_path / "run.keras")
 
 
-@pytest.mark.traces
+@pytest.mark.compiles
 def test_a_run_of_another_version_is_refused(tmp_path, monkeypatch):
     write = saved_run.Checkpoint.write_to
     lean = lambda checkpoint, file: write(saved_run.Checkpoint({"seed": 0, "stage": 0}, checkpoint.arrays), file)  # noqa: E731

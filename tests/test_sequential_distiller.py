@@ -134,7 +134,7 @@ def test_forwards_and_traces_of_a_stage_with_a_reference():
         assert not of_student.calls
 
 
-@pytest.mark.traces
+@pytest.mark.compiles
 def test_without_weight_there_is_no_reference():
     x, y = vectors(16)
     distiller = compiled(two_stages(reference_weight=0))
@@ -142,7 +142,7 @@ def test_without_weight_there_is_no_reference():
     assert "reference_loss" not in distiller.fit(x, y, verbose=0).history
 
 
-@pytest.mark.traces
+@pytest.mark.compiles
 def test_weight_zero_is_plain_training_in_sequence():
     x, y = vectors(32)
     plain, sequence = [], []
@@ -196,7 +196,7 @@ def test_epochs():
     assert [len(stage.epoch) for stage in distiller.fit(x, y, epochs=1, verbose=0).stages] == [1, 1]
 
 
-@pytest.mark.traces
+@pytest.mark.compiles
 @pytest.mark.parametrize("scaled", [False, True])
 def test_what_is_not_to_decay_decays_in_no_stage(scaled):
     teacher, student = dense(8), dense(3, bias_initializer="ones")
@@ -227,7 +227,7 @@ def test_what_the_reference_is_made_of_stays(name):
         setattr(two_stages(), name, 2.0)
 
 
-@pytest.mark.traces
+@pytest.mark.compiles
 def test_every_stage_has_a_fresh_optimizer():
     x, y = vectors(16)
     teacher, student = dense(8), dense(3)
@@ -250,7 +250,7 @@ def test_every_stage_has_a_fresh_optimizer():
     assert float(ops.convert_to_numpy(second.learning_rate)) == 0.5
 
 
-@pytest.mark.traces
+@pytest.mark.compiles
 def test_one_distiller_may_serve_two_stages():
     x, y = vectors(16)
     teacher, student = dense(8), dense(3)
@@ -361,7 +361,7 @@ def two_inputs(width):
     [
         {},
         pytest.param({"run_eagerly": True}, marks=pytest.mark.compiles),
-        pytest.param({"steps_per_execution": 2}, marks=pytest.mark.traces),
+        pytest.param({"steps_per_execution": 2}, marks=pytest.mark.compiles),
     ],
     ids=str,
 )
@@ -375,7 +375,7 @@ def test_models_of_several_inputs(how):
     distiller.stages[0].distiller.train_on_batch(x, vectors(16)[1])
 
 
-@pytest.mark.traces
+@pytest.mark.compiles
 def test_an_interrupted_run_leaves_models_that_train_on():
     class Interrupt(keras.callbacks.Callback):
         def on_train_batch_end(self, batch, logs=None):
@@ -391,7 +391,7 @@ def test_an_interrupted_run_leaves_models_that_train_on():
     assert all(variable.trainable for variable in distiller.stages[0].distiller.teacher.trainable_variables)
 
 
-@pytest.mark.traces
+@pytest.mark.compiles
 def test_metrics_given_as_objects_are_reported_once():
     x, y = vectors(16)
     distiller = two_stages()

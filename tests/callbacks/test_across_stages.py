@@ -54,7 +54,7 @@ def test_early_stopping_may_restore_the_best_weights(distiller):
     assert len(fit(distiller, stopping, epochs=4).stages) == 2
 
 
-@pytest.mark.traces
+@pytest.mark.compiles
 def test_the_learning_rate_starts_anew(distiller):
     plateau = keras.callbacks.ReduceLROnPlateau(monitor="loss", min_delta=1e9, patience=1, factor=0.5)
     history = fit(distiller, plateau).history
@@ -95,7 +95,7 @@ class Adds(keras.callbacks.Callback):
             logs["aa_extra"] = -1.0
 
 
-@pytest.mark.traces
+@pytest.mark.compiles
 def test_values_stand_in_their_columns_in_every_stage_and_after_an_end(tmp_path):
     """Only some epochs have a validation, and only the second stage adds a log, by a callback of its own."""
 
@@ -161,7 +161,7 @@ def test_a_sequence_that_cannot_begin_has_ended_for_its_callbacks(distiller):
     assert recorder.seen == ("begin", "end")
 
 
-@pytest.mark.traces
+@pytest.mark.compiles
 def test_a_log_may_be_a_string(distiller):
     note = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: logs.update(note=f"epoch {epoch}"))
     assert fit(distiller, note, epochs=1).history["note"] == ["epoch 0", "epoch 1"]
@@ -184,7 +184,7 @@ def test_a_users_callback_is_one_object_that_sees_one_fit_per_stage(distiller):
     assert recorder.seen == ["KD", 0, 1, "FitNet", 2, 3]
 
 
-@pytest.mark.traces
+@pytest.mark.compiles
 def test_a_users_callback_learns_where_run_and_stages_end(distiller):
     class Recorder(keras.callbacks.Callback):
         def __init__(self):
@@ -208,7 +208,7 @@ def test_a_users_callback_learns_where_run_and_stages_end(distiller):
     assert recorder.seen == [distiller, "trained", 0, "trained", 1, "end"]
 
 
-@pytest.mark.traces
+@pytest.mark.compiles
 def test_a_stage_may_have_callbacks_of_its_own():
     seen = []
     teacher, student = dense(8), dense(3)

@@ -21,7 +21,7 @@ def run(callback, epochs=5, validation=False, reference_weight=1.0, student=None
     return distiller.fit(x, y, epochs=[1, epochs], callbacks=[callback], verbose=0, **data)
 
 
-@pytest.mark.traces
+@pytest.mark.compiles
 @pytest.mark.parametrize(
     ("schedule", "expected"),
     [
@@ -39,7 +39,7 @@ def test_schedules(schedule, expected):
     np.testing.assert_allclose(history["loss"][1:], total, rtol=1e-5)
 
 
-@pytest.mark.traces
+@pytest.mark.compiles
 def test_a_schedule_starts_from_the_weight_of_the_stage():
     history = run(AdaptiveReferenceWeight("linear"), epochs=3, reference_weight=4.0).history
     np.testing.assert_allclose(history["reference_weight"][1:], [4.0, 2.0, 0.0])
@@ -54,7 +54,7 @@ def test_the_adaptive_rule_follows_the_measured_agreement():
     assert len(set(weights)) > 1
 
 
-@pytest.mark.traces
+@pytest.mark.compiles
 def test_the_adaptive_weight_is_bounded():
     history = run(AdaptiveReferenceWeight("adaptive", start=1.0, target=1.0, gain=100.0, maximum=1.5)).history
     assert max(history["reference_weight"][1:]) == pytest.approx(1.5)
@@ -73,7 +73,7 @@ def test_no_retrace():
     assert len(counter.calls) == calls
 
 
-@pytest.mark.traces
+@pytest.mark.compiles
 @pytest.mark.parametrize("validation", [False, True])
 def test_the_distribution_of_every_epoch_is_reported(validation):
     callback = AdaptiveReferenceWeight("constant")
@@ -85,7 +85,7 @@ def test_the_distribution_of_every_epoch_is_reported(validation):
         assert table[-1, 1] == 1
 
 
-@pytest.mark.traces
+@pytest.mark.compiles
 def test_a_stage_without_a_reference_is_left_alone():
     callback = AdaptiveReferenceWeight("linear")
     history = run(callback, reference_weight=0.0).history

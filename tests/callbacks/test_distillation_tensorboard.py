@@ -49,7 +49,7 @@ def run(directory):
     return history, events_of(directory / "train"), events_of(directory / "validation")
 
 
-@pytest.mark.traces
+@pytest.mark.compiles
 def test_a_metric_of_several_numbers_has_one_chart_each(tmp_path):
     x, y = vectors(16)
     distiller = smskd.KDDistiller(dense(8), dense(3))
@@ -61,7 +61,7 @@ def test_a_metric_of_several_numbers_has_one_chart_each(tmp_path):
     np.testing.assert_allclose(written, history["f1"][0], rtol=1e-6)
 
 
-@pytest.mark.traces
+@pytest.mark.compiles
 def test_hyperparameters_in_lists_are_described(tmp_path):
     distiller = smskd.MLKDDistiller(dense(8), dense(3), temperatures=[2.0, 4.0])
     distiller.compile("sgd", label_loss())
@@ -143,7 +143,7 @@ def test_hparams_stand_above_the_metrics_of_training_and_validation(run, directo
     assert hparams["seed"].number_value == 7
 
 
-@pytest.mark.traces
+@pytest.mark.compiles
 def test_runs_are_trials_by_the_name_of_their_directory(tmp_path):
     x, y = vectors(8)
     distiller = smskd.KDDistiller(dense(8), dense(3))

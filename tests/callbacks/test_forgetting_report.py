@@ -79,7 +79,7 @@ def test_what_is_forgotten_is_a_part_of_what_was_reached(run):
     assert report.forgotten[2] == 0
 
 
-@pytest.mark.traces
+@pytest.mark.compiles
 def test_a_history_without_a_report_has_no_matrix():
     assert sequence(epochs=1).fit(X, Y, verbose=0).forgetting is None
 
@@ -90,7 +90,7 @@ def test_before_a_run_nothing_is_known():
     assert report.forgotten.shape == (0,)
 
 
-@pytest.mark.traces
+@pytest.mark.compiles
 def test_a_stage_is_over_when_the_best_weights_are_back():
     distiller, report = sequence(epochs=4), ForgettingReport(HELD_OUT)
     worse = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: logs.update(fault=epoch))
@@ -101,7 +101,7 @@ def test_a_stage_is_over_when_the_best_weights_are_back():
     np.testing.assert_allclose(report.matrix[-1], row(teacher, distiller.student.get_weights()), rtol=1e-4)
 
 
-@pytest.mark.traces
+@pytest.mark.compiles
 def test_sample_weights_count_as_in_training():
     x, y = HELD_OUT
     weights = np.linspace(0.0, 2.0, len(x))
@@ -120,7 +120,7 @@ class Batches(keras.utils.PyDataset):
         return tuple(array[7 * index : 7 * index + 7] for array in HELD_OUT)
 
 
-@pytest.mark.traces
+@pytest.mark.compiles
 @pytest.mark.parametrize(
     "source", [Batches(), [Batches()[index] for index in range(3)].__reversed__], ids=["dataset", "iterable"]
 )
@@ -309,7 +309,7 @@ def test_a_run_that_goes_on_ends_with_the_same_matrix(tmp_path, undisturbed, end
     np.testing.assert_allclose(fit_in(tmp_path, order, seed=3).matrix, undisturbed, rtol=1e-6)
 
 
-@pytest.mark.traces
+@pytest.mark.compiles
 def test_a_run_that_was_over_still_has_its_matrix(tmp_path, undisturbed):
     fit_in(tmp_path)
     again = fit_in(tmp_path, seed=3)
@@ -320,7 +320,7 @@ def test_a_run_that_was_over_still_has_its_matrix(tmp_path, undisturbed):
     assert len(HELD_OUT[0]) not in {len(array) for array in arrays.values() if array.ndim}  # No held-out data.
 
 
-@pytest.mark.traces
+@pytest.mark.compiles
 def test_every_fit_begins_a_new_matrix():
     distiller, report = sequence(epochs=1), ForgettingReport(HELD_OUT)
     first, second = (distiller.fit(X, Y, callbacks=[report], verbose=0).forgetting for _ in range(2))
@@ -328,7 +328,7 @@ def test_every_fit_begins_a_new_matrix():
     assert (first != second).all()
 
 
-@pytest.mark.traces
+@pytest.mark.compiles
 def test_the_heat_map_is_an_image_in_tensorboard(tmp_path):
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
@@ -361,7 +361,7 @@ def test_the_figure_shows_numbers_and_changes(run):
     assert [label.get_text() for label in axes.get_xticklabels()] == ["1 FitNet", "2 KD", "3 KD"]
 
 
-@pytest.mark.traces
+@pytest.mark.compiles
 def test_the_figure_of_a_run_that_was_cut():
     report = ForgettingReport(HELD_OUT)
     with pytest.raises(EndError):

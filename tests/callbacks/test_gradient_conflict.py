@@ -146,7 +146,7 @@ def fit(distiller, callback, epochs=3):
     return distiller.fit(x, y, epochs=epochs, callbacks=[callback], verbose=0).history
 
 
-@pytest.mark.traces
+@pytest.mark.compiles
 @pytest.mark.parametrize("teachers", [1, 2])
 def test_opposite_methods_are_warned_of_once(teachers):
     callback = GradientConflict(*vectors(16))
@@ -162,7 +162,7 @@ def test_opposite_methods_are_warned_of_once(teachers):
     np.testing.assert_allclose(logs["gradient_norm_distillation"], logs["gradient_norm_Towards"], rtol=1e-4)
 
 
-@pytest.mark.traces
+@pytest.mark.compiles
 def test_equal_methods_agree_without_a_warning():
     with warnings.catch_warnings():
         warnings.filterwarnings("error", FIGHT)
@@ -170,19 +170,19 @@ def test_equal_methods_agree_without_a_warning():
     np.testing.assert_allclose(logs["cosine_Towards_Towards_2"], [1.0] * 3, rtol=1e-5)
 
 
-@pytest.mark.traces
+@pytest.mark.compiles
 def test_a_distiller_alone_is_warned_of_by_its_method():
     with pytest.warns(UserWarning, match="fight in the training by Towards: `cosine_label_distillation`"):
         fit(TowardsDistiller(dense(8), dense(3)), GradientConflict(*vectors(16), threshold=1.0), epochs=1)
 
 
-@pytest.mark.traces
+@pytest.mark.compiles
 def test_a_term_of_weight_0_has_no_gradient():
     logs = fit(TowardsDistiller(dense(8), dense(3), label_weight=0), GradientConflict(*vectors(16)))
     assert logs["cosine_label_distillation"] == logs["gradient_norm_label"] == [0.0] * 3
 
 
-@pytest.mark.traces
+@pytest.mark.compiles
 def test_without_labels():
     x, _ = vectors(32)
     distiller = smskd.KDDistiller(dense(8), dense(3), label_weight=0)
@@ -252,7 +252,7 @@ def test_nothing_is_changed(dtype, seed, arguments):
     assert all(0 < abs(cosine) < 1 for cosine in measured["cosine_CRD_FitNet"][-2:])
 
 
-@pytest.mark.traces
+@pytest.mark.compiles
 def test_small_gradients_in_float16_are_not_lost():
     norms = []
     for dtype in ("float32", "mixed_float16"):
@@ -318,7 +318,7 @@ class Interrupt(keras.callbacks.Callback):
             raise KeyboardInterrupt
 
 
-@pytest.mark.traces
+@pytest.mark.compiles
 def test_a_run_that_goes_on_remembers_the_epochs_of_its_stage(tmp_path):
     sequence = two_stages()
     for epoch in (4, None):

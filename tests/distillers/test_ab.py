@@ -39,7 +39,7 @@ def test_only_the_sides_of_the_teacher_count():
     np.testing.assert_array_equal(*losses)
 
 
-@pytest.mark.traces
+@pytest.mark.compiles
 @pytest.mark.parametrize(("growth", "of_first"), [(2.0, 0.5), (1.0, 1.0)])
 def test_layers_grow_in_weight(growth, of_first):
     x, y = images(8)

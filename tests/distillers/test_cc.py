@@ -71,7 +71,7 @@ def test_the_taylor_series_nears_the_gaussian_of_unit_vectors():
     np.testing.assert_allclose(near, np.square(of_student - of_teacher).mean(axis=1), rtol=1e-3)
 
 
-@pytest.mark.traces
+@pytest.mark.compiles
 @pytest.mark.parametrize("kernel", [None, "bilinear", "gaussian"])
 def test_both_embeddings_learn(kernel):
     distiller = CCDistiller(dense(8), dense(3), layers={"hidden": "hidden"}, kernel=kernel, distillation_weight=1.0)

@@ -140,7 +140,7 @@ def test_a_sample_is_no_negative_of_itself():
         assert set(negatives) == set(range(5)) - {index}
 
 
-@pytest.mark.traces
+@pytest.mark.compiles
 @pytest.mark.parametrize("given", ["arrays", "batches"])
 def test_other_stages_take_data_with_an_index(given):
     x, y = vectors(8)

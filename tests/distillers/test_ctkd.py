@@ -55,7 +55,7 @@ def with_frozen_student(learning_rate, **arguments):
     return distiller, [ops.convert_to_tensor(array) for array in logits]
 
 
-@pytest.mark.traces
+@pytest.mark.compiles
 @pytest.mark.parametrize("instance_wise", [False, True])
 def test_the_temperature_climbs_the_loss(instance_wise):
     distiller, logits = with_frozen_student(10.0, curriculum_epochs=1, instance_wise=instance_wise)

@@ -69,7 +69,7 @@ def test_neither_model_is_changed():
     assert np.not_equal(*kernels).any()
 
 
-@pytest.mark.traces
+@pytest.mark.compiles
 @pytest.mark.skipif(not hasattr(keras.layers, "AdaptiveAveragePooling2D"), reason="This Keras cannot pool so.")
 @pytest.mark.parametrize(("of_teacher", "of_student", "size"), [(1, 2, 7), (2, 1, 7), (3, 1, 5), (3, 2, 5)])
 def test_the_larger_map_is_pooled(of_teacher, of_student, size):
@@ -109,7 +109,7 @@ def test_a_teacher_that_cannot_be_copied():
         reuse_classifier(teacher, convolutional(3), LAYERS)
 
 
-@pytest.mark.traces
+@pytest.mark.compiles
 def test_as_a_stage_in_front_of_others(tmp_path):
     x, y = images(16)
     teacher = convolutional(4)

@@ -44,7 +44,7 @@ class TestSRRL(DistillerContract):
         return ops.convert_to_numpy(distiller.projectors[0](feature, training=True))
 
 
-@pytest.mark.traces
+@pytest.mark.compiles
 def test_the_classifier_stays_as_it_is_and_teaches_the_student():
     x, y = images(16)
     distiller = SRRLDistiller(

@@ -82,7 +82,7 @@ def test_the_views_are_rotations():
     np.testing.assert_array_equal(rows, [np.rot90(image, turns) for image in x for turns in range(4)])
 
 
-@pytest.mark.traces
+@pytest.mark.compiles
 def test_the_stage_before_trains_the_teachers_head_alone():
     x, y = images(16)
     distiller = made()
@@ -98,7 +98,7 @@ def test_the_stage_before_trains_the_teachers_head_alone():
     assert any((a != b).any() for a, b in zip(weights_of(distiller.teacher_head), head, strict=True))
 
 
-@pytest.mark.traces
+@pytest.mark.compiles
 def test_its_own_stage_trains_the_students_head_and_leaves_the_teachers():
     x, y = images(8)
     distiller = made()
@@ -109,7 +109,7 @@ def test_its_own_stage_trains_the_students_head_and_leaves_the_teachers():
     assert any((a != b).any() for a, b in zip(weights_of(distiller.student_head), of_student, strict=True))
 
 
-@pytest.mark.traces
+@pytest.mark.compiles
 def test_images_may_have_a_name():
     x, y = images(8)
 

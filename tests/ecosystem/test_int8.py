@@ -2,6 +2,7 @@
 
 import keras
 import numpy as np
+import pytest
 from keras import ops
 
 import keras_smskd as smskd
@@ -38,6 +39,7 @@ def test_features_of_an_int8_layer_are_learned():
     assert history["distillation_loss"][2] < history["distillation_loss"][0]
 
 
+@pytest.mark.compiles
 def test_a_float8_student_learns_with_its_scales():
     """The one training of Keras that knows of the quantisation: layers compute in float8, with scales that follow."""
     student = quantized(dense(6), "float8")
@@ -47,6 +49,7 @@ def test_a_float8_student_learns_with_its_scales():
     assert {"kernel", "bias", "kernel_scale", "inputs_amax_history"} <= changed
 
 
+@pytest.mark.compiles
 def test_of_a_quantised_student_biases_and_adapters_train():
     student = quantized(dense(6), "int8")
     for layer in student.layers:

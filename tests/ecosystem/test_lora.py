@@ -51,7 +51,7 @@ def test_the_adapter_trains_and_the_kernel_stays():
     assert all((new != old).any() for new, old in zip(adapter(hidden), before[1]))
 
 
-@pytest.mark.traces
+@pytest.mark.compiles
 def test_alpha_is_the_references_too():
     """Keras forgets it when it clones: the copy would count the adapter by an eighth."""
     student = adapted(alpha=16)
@@ -62,7 +62,7 @@ def test_alpha_is_the_references_too():
     assert distiller.reference.trainable_variables == []
 
 
-@pytest.mark.traces
+@pytest.mark.compiles
 def test_lora_may_be_enabled_when_the_sequence_is_made():
     student = dense(6)
     distiller, snapshot = two_stages(*stages(student), X)
@@ -131,7 +131,7 @@ def test_a_saved_run_has_the_adapters_of_its_teacher(tmp_path):
     np.testing.assert_array_equal(logits(of_file, X), logits(teacher, X))
 
 
-@pytest.mark.traces
+@pytest.mark.compiles
 def test_a_saved_student_has_its_adapter_in_the_kernel(tmp_path):
     student = adapted()
     trained(*stages(student), X, X, Y)
@@ -155,7 +155,7 @@ def test_the_gradients_of_a_step_are_its_own():
     np.testing.assert_allclose(after([0.0, 0.0, 1.0]), after([1.0]), rtol=1e-5)
 
 
-@pytest.mark.traces
+@pytest.mark.compiles
 def test_the_gradients_of_terms_are_those_of_the_adapter_and_do_not_pile_up():
     student = adapted()
     distiller = smskd.KDDistiller(dense(8), student)

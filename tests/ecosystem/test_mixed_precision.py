@@ -23,7 +23,7 @@ def stages(models, layer):
 
 
 @pytest.mark.parametrize(
-    ("policy", "tolerance"), [pytest.param("mixed_bfloat16", 3e-2, marks=pytest.mark.traces), ("mixed_float16", 4e-3)]
+    ("policy", "tolerance"), [pytest.param("mixed_bfloat16", 3e-2, marks=pytest.mark.compiles), ("mixed_float16", 4e-3)]
 )
 def test_losses_are_those_of_float32(policy, tolerance):
     half, full = (stages(in_precision(each), "hidden") for each in (policy, "float32"))
@@ -49,7 +49,7 @@ def test_small_gradients_are_not_lost():
     np.testing.assert_allclose(update("mixed_float16"), full, rtol=0.05, atol=0.02 * np.abs(full).max())
 
 
-@pytest.mark.traces
+@pytest.mark.compiles
 @pytest.mark.parametrize("on_nonfinite", ["raise", "skip_batch"])
 def test_a_step_that_overflows_is_left_out_and_the_scale_halved(on_nonfinite):
     distiller = smskd.KDDistiller(*in_precision("mixed_float16"))
@@ -78,7 +78,7 @@ def test_the_layers_say_whether_the_loss_is_scaled():
     assert all(isinstance(optimizer, keras.optimizers.LossScaleOptimizer) for optimizer in optimizers)
 
 
-@pytest.mark.traces
+@pytest.mark.compiles
 def test_a_saved_run_goes_on_in_its_precision(tmp_path):
     x, y = vectors(16)
     distiller = smskd.SequentialDistiller(stages([dense(6), with_policy("mixed_float16", dense, 6)], "hidden"))

@@ -14,7 +14,12 @@ BLOCKS = {
 NEEDED = ("keras_cv", "keras_hub", "tensorflow")
 
 
-@pytest.mark.parametrize("title", [title for title, blocks in BLOCKS.items() if blocks])
+SLOW = {"KerasCV": pytest.mark.slow}
+
+
+@pytest.mark.parametrize(
+    "title", [pytest.param(title, marks=SLOW.get(title, ())) for title, blocks in BLOCKS.items() if blocks]
+)
 def test_the_code_of_a_section_runs(title):
     (code,) = BLOCKS[title]
     for name in (name for name in NEEDED if f"import {name}" in code):

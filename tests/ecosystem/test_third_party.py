@@ -53,7 +53,7 @@ class Tracker(keras.callbacks.Callback):
             self.kept = weights_of(self.model.student)
 
 
-@pytest.mark.parametrize("make", [pytest.param(kd, marks=pytest.mark.traces), two_stages])
+@pytest.mark.parametrize("make", [pytest.param(kd, marks=pytest.mark.compiles), two_stages])
 def test_a_tracker_sees_every_epoch_and_saves_the_student(tmp_path, make):
     distiller, tracker = compiled(make()), Tracker(tmp_path)
     data = {"validation_data": (X, Y), "batch_size": 16}

@@ -133,7 +133,8 @@ class Root(keras.layers.Layer):
 
 def test_the_layer_that_is_at_fault_is_named():
     x = inputs = keras.Input((8, 8, 1))
-    x = keras.layers.Conv2D(3, 3, padding="same", name="stage1")(x)
+    below_zero = keras.initializers.Constant(-9.0)
+    x = keras.layers.Conv2D(3, 3, padding="same", bias_initializer=below_zero, name="stage1")(x)
     x = Root(name="root")(x)
     x = keras.layers.GlobalAveragePooling2D(name="pool")(x)
     student = keras.Model(inputs, keras.layers.Dense(CLASSES)(x))

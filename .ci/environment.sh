@@ -64,11 +64,12 @@ lowest_keras() { # in the environment of PyTorch
 # tested BACKEND ARGUMENT...: its tests, in the environment of its name, but those that are the same on every backend
 tested() { KERAS_BACKEND=$1 "$work/$1/bin/python" -m pytest -n auto --ignore=tests/project "${@:2}"; }
 
-# quickstart ARGUMENT...: the README's own command
-quickstart() {
+# readme END ARGUMENT...: the README's own command that ends so, on TensorFlow, in a clone
+readme() {
     local command
-    command=$(grep -m 1 -- 'examples/quickstart.py$' README.md)
-    KERAS_BACKEND=tensorflow bash -euc "$command $*"
+    command=$(grep -m 1 -- "$1\$" README.md)
+    [ -d "$work/clone" ] || git clone -q . "$work/clone"
+    (cd "$work/clone" && KERAS_BACKEND=tensorflow bash -euc "$command ${*:2}")
 }
 
 # tutorials ENVIRONMENT ARGUMENT...: as many at a time as there are cores, each on one

@@ -52,10 +52,9 @@ def count_invalid(y: Tensor, classes: int) -> Tensor:
 
 
 def _are_invalid(y: Tensor, classes: int) -> Tensor:
+    y = ops.cast(y, "float32")
     if len(y.shape) == 2 and y.shape[1] == classes:
-        y = ops.cast(y, "float32")
         valid = ops.logical_and(ops.abs(ops.sum(y, axis=-1) - 1.0) < 1e-2, ops.min(y, axis=-1) >= 0)
     else:
-        y = ops.cast(y, "float32")
         valid = ops.logical_and(ops.logical_and(y >= 0, y < classes), ops.floor(y) == y)
     return ops.logical_not(valid)

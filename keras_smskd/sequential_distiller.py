@@ -125,9 +125,8 @@ class SequentialDistiller(SavedRun):
         check_fit(self)
         if not self.compiled:
             raise ValueError("You must call `compile()` before calling `fit()`.")
-        if "initial_epoch" in kwargs:
-            raise TypeError("`initial_epoch` is that of a stage. Pass `backup_dir`, and a run goes on where it was.")
-        check_names(SequentialDistiller.fit, kwargs, without=("initial_epoch",))
+        of_stages = {"initial_epoch": "is that of a stage. Pass `backup_dir`, and a run goes on where it was."}
+        check_names(SequentialDistiller.fit, kwargs, of_stages)
         self._epochs = self._epochs_of_stages(epochs)
         if self._reference:
             self._reference.check(x, y)

@@ -66,9 +66,7 @@ def whole():
     return distiller
 
 
-@pytest.mark.parametrize(
-    "epoch", [1, pytest.param(2, marks=pytest.mark.compiles), pytest.param(3, marks=pytest.mark.compiles)]
-)
+@pytest.mark.parametrize("epoch", [1, *(pytest.param(epoch, marks=pytest.mark.compiles) for epoch in (2, 3))])
 def test_a_run_that_was_interrupted_goes_on(tmp_path, whole, epoch):
     interrupted(epoch).save(tmp_path / "run.keras")
     loaded = keras.saving.load_model(tmp_path / "run.keras")

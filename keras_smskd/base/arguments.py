@@ -8,7 +8,6 @@ from typing import Any
 import keras
 
 from keras_smskd import argument_names
-from keras_smskd.argument_names import named
 from keras_smskd.base.tapped_model import TappedModel
 
 # What the configuration holds in a form of its own.
@@ -31,7 +30,9 @@ class KeptArguments(TappedModel):
 
     def arguments(self) -> dict[str, Any]:
         """The keyword-only arguments of all constructors of the distiller, as kept; of a variable the number."""
-        parameters = [each for constructor in reversed(_constructors(type(self))) for each in named(constructor)]
+        parameters = [
+            each for constructor in reversed(_constructors(type(self))) for each in argument_names.named(constructor)
+        ]
         names = [each.name for each in parameters if each.kind is each.KEYWORD_ONLY]
         return {name: self._kept(name) for name in names if name not in (*MODELS, *self.decided)}
 

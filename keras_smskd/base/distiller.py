@@ -13,7 +13,7 @@ from keras_smskd.base.caching import Caching
 from keras_smskd.base.data_check import DataCheck
 from keras_smskd.base.epoch_counter import EpochCounter, in_front
 from keras_smskd.base.finite import ON_NONFINITE, FiniteCheck, NonFiniteError
-from keras_smskd.base.fit_checks import check_arguments, check_data, check_finite, check_names
+from keras_smskd.base.fit_checks import OF_SEQUENCES, check_arguments, check_data, check_finite, check_names
 from keras_smskd.base.kept_variables import KeptVariables
 from keras_smskd.base.repeatable import repeatable
 from keras_smskd.base.replicated import SameSteps
@@ -204,7 +204,7 @@ class Distiller(KeptArguments, Caching):
         """
         check_fit(self)
         checks.check_count("epochs", epochs)
-        check_names(Distiller.fit, kwargs)
+        check_names(Distiller.fit, kwargs, OF_SEQUENCES)
         check_arguments({"x": x, "y": y, "batch_size": batch_size, "seed": seed, **kwargs}, self.classes)
         if not self.data_is_checked:
             check_data(self._inputs_of(x), y, kwargs.get("sample_weight"), self.student)

@@ -1,7 +1,7 @@
 """Checks of the arguments of `fit`, once before the first step."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import keras
@@ -24,20 +24,20 @@ COUNTS = {
     "seed": 0,
 }
 
-OF_SEQUENCES = ("backup_dir", "backup_every", "backup_best", "resume")
+OF_SEQUENCES = dict.fromkeys(
+    ("backup_dir", "backup_every", "backup_best", "resume"),
+    "is an argument of `SequentialDistiller.fit`: make a sequence of one stage, `SequentialDistiller([distiller])`.",
+)
 
 
-def check_names(fit: Callable[..., Any], others: Arguments, without: tuple[str, ...] = ()) -> None:
-    """Raises if there are arguments, besides those of a `fit`, that Keras's has not either, or that are left out."""
+def check_names(fit: Callable[..., Any], others: Arguments, elsewhere: Mapping[str, str]) -> None:
+    """Raises if there are arguments, besides those of a `fit`, that Keras's has not either, or those of `elsewhere`."""
+    for name, advice in elsewhere.items():
+        if name in others:
+            raise TypeError(f"`{name}` {advice} Received: {name}={others[name]!r}")
     known = {parameter.name for parameter in named(keras.Model.fit)}
     unknown = {name: value for name, value in others.items() if name not in known}
-    for name in OF_SEQUENCES:
-        if name in unknown:
-            raise TypeError(
-                f"`{name}` is an argument of `SequentialDistiller.fit`: make a sequence of one stage, "
-                f"`SequentialDistiller([distiller])`. Received: {name}={unknown[name]!r}"
-            )
-    check_known("`fit`", unknown, [keras.Model.fit, fit], without)
+    check_known("`fit`", unknown, [keras.Model.fit, fit], without=tuple(elsewhere))
 
 
 def check_arguments(arguments: Arguments, classes: int) -> None:

@@ -12,13 +12,11 @@ BLOCKS = {
     section.partition("\n")[0]: re.findall(r"(?ms)^```python\n(.*?)^```$", section) for section in PAGE.split("\n## ")
 }
 NEEDED = ("keras_cv", "keras_hub", "tensorflow")
-
-
-SLOW = {"KerasCV": pytest.mark.slow}
+TITLES = [title for title, blocks in BLOCKS.items() if blocks]
 
 
 @pytest.mark.parametrize(
-    "title", [pytest.param(title, marks=SLOW.get(title, ())) for title, blocks in BLOCKS.items() if blocks]
+    "title", [pytest.param(title, marks=pytest.mark.slow if title == "KerasCV" else ()) for title in TITLES]
 )
 def test_the_code_of_a_section_runs(title):
     (code,) = BLOCKS[title]

@@ -102,17 +102,16 @@ def test_outputs_are_clean(path):
     assert path.stat().st_size < 300_000
 
 
-def names_and_values(source):
-    (statement,) = ast.parse(source).body
-    names, values = ast.unparse(statement.targets[0]).strip("()").split(", "), ast.literal_eval(statement.value)
-    return dict(zip(names, values if isinstance(values, tuple) else (values,), strict=True))
+def assigned(source):
+    exec(source, {}, names := {})
+    return names
 
 
 @notebooks
 def test_it_has_a_short_form(path):
     """One cell says how much is trained; the short form has the same names and smaller values."""
     (cell,) = [cell for cell in cells(path) if "short" in cell["metadata"]]
-    full, short = names_and_values(source(cell)), names_and_values(cell["metadata"]["short"])
+    full, short = assigned(source(cell)), assigned(cell["metadata"]["short"])
     assert list(short) == list(full)
     assert all(0 < short[name] < full[name] for name in full)
 

@@ -6,6 +6,7 @@ export XLA_FLAGS=--xla_cpu_use_fusion_emitters=false # JAX compiles in three qua
 export PIP_NO_COMPILE=1 # Python compiles what it imports, and keeps it; pip would compile all.
 unset PYTHONDONTWRITEBYTECODE # It would do so in every process: importing TensorFlow takes three times as long.
 torch=torch==2.13.0 # An open range brings CUDA.
+nowhere=http://127.0.0.1:9
 work=$(mktemp -d)
 export UV_CACHE_DIR="$work/cache"
 trap 'for job in $(jobs -p); do kill -- "-$job" 2>/dev/null || true; done; wait; rm -rf "$work"' EXIT
@@ -30,12 +31,12 @@ install() {
     "${by[@]}" "$2"
 }
 
-# environment_of BACKEND: that of its tests, under its name
-environment_of() {
-    case $1 in
-    tensorflow) environment tensorflow ".[tensorflow,dev,cv,hub]" ;;
-    jax) environment jax ".[jax,dev,export-jax]" ;;
-    torch) environment torch "$torch" ".[torch,dev]" ;;
+# tests_of NAME: the environment of a backend's tests; the name is that of the backend, or begins so and goes on with `_`
+tests_of() {
+    case ${1%%_*} in
+    tensorflow) environment "$1" ".[tensorflow,dev,cv,hub]" ;;
+    jax) environment "$1" ".[jax,dev,export-jax]" ;;
+    torch) environment "$1" "$torch" ".[torch,dev]" ;;
     esac
 }
 
@@ -45,36 +46,44 @@ wheel() { # in $work/dist, made of a clone
     "$work/release/bin/python" -m build --installer uv -o "$work/dist" "$work/sources"
 }
 
-# alone BACKEND: the wheel, installed with that backend and nothing else, trains two stages
+# alone BACKEND ENDING: what was built, with that backend and nothing else, trains two stages
 alone() {
-    local built=("$work"/dist/*.whl) first=()
+    local built=("$work"/dist/*"$2") first=()
     [ "$1" != torch ] || first=("$torch")
-    environment "alone_$1" "${first[@]}" "${built[0]}[$1]"
-    KERAS_BACKEND=$1 "$work/alone_$1/bin/python" .ci/smoke.py
+    environment "alone_$1$2" "${first[@]}" "${built[0]}[$1]"
+    KERAS_BACKEND=$1 "$work/alone_$1$2/bin/python" .ci/smoke.py
 }
 
 absent() { ! "$work/$1/bin/python" -c "import $2" 2>/dev/null || { echo "$2 must not be installed in $1"; exit 1; }; }
 
-lowest_keras() { # in the environment of PyTorch
-    local lowest
-    lowest=$(sed -n 's/.*"keras>=\([0-9.]*\)", "numpy.*/\1/p' setup.py)
-    install torch "keras==$lowest.*"
+# lowest_keras NAME: the oldest that the backend can have, in an environment of its tests
+lowest_keras() {
+    local line='"keras>=\([0-9.]*\)", "numpy'
+    [ "${1%%_*}" != jax ] || line='"jax": .*"keras>=\([0-9.]*\)"'
+    install "$1" "keras==$(sed -n "s/.*$line.*/\1/p" setup.py).*"
 }
 
-# tested BACKEND ARGUMENT...: its tests, in the environment of its name, but those that are the same on every backend
-tested() { KERAS_BACKEND=$1 "$work/$1/bin/python" -m pytest -n auto --ignore=tests/project "${@:2}"; }
+# tested NAME ARGUMENT...: the tests in an environment of theirs, but those that are the same on every backend
+tested() { KERAS_BACKEND=${1%%_*} "$work/$1/bin/python" -m pytest -n auto --ignore=tests/project "${@:2}"; }
 
-# readme END ARGUMENT...: the README's own command that ends so, on TensorFlow, in a clone
+# readme BACKEND END ARGUMENT...: the README's own command that ends so, in a clone
 readme() {
-    local command
-    command=$(grep -m 1 -- "$1\$" README.md)
-    [ -d "$work/clone" ] || git clone -q . "$work/clone"
-    (cd "$work/clone" && KERAS_BACKEND=tensorflow bash -euc "$command ${*:2}")
+    local command clone="$work/clone_$1"
+    [ -d "$clone" ] || cloned "$1" "$clone"
+    command=$(grep -m 1 -- "$2\$" README.md)
+    (cd "$clone" && KERAS_BACKEND=$1 bash -euc "${command//tensorflow/$1} ${*:3}")
 }
 
-# tutorials ENVIRONMENT ARGUMENT...: as many at a time as there are cores, each on one
+# cloned BACKEND FOLDER: where PyTorch is there before
+cloned() {
+    git clone -q . "$2"
+    [ "$1" != torch ] || { python3 -m venv "$2/.venv" && "$2/.venv/bin/pip" install -q "$torch"; }
+}
+
+# tutorials ENVIRONMENT ARGUMENT...: without a network, as many at a time as there are cores, each on one
 tutorials() {
     printf '%s\n' examples/notebooks/*.ipynb |
         KERAS_BACKEND=tensorflow OMP_NUM_THREADS=1 TF_NUM_INTRAOP_THREADS=1 TF_NUM_INTEROP_THREADS=1 \
+            http_proxy=$nowhere https_proxy=$nowhere \
             xargs -P "$(nproc)" -n 1 "$1/bin/python" -m examples.run_notebooks "${@:2}"
 }

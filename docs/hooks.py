@@ -5,12 +5,14 @@ import re
 from typing import Any
 
 ROOT = pathlib.Path(__file__).parent.parent
+NOTEBOOKS = sorted((ROOT / "examples" / "notebooks").glob("*.ipynb"))
 
 OUTSIDE = {
     "CONTRIBUTING.md": "contributing.md",
     "CHANGELOG.md": "changelog.md",
     "examples/quickstart.py": "quickstart.md",
     "examples/custom_distiller.py": "custom_distiller.md",
+    **{f"examples/notebooks/{file.name}": f"tutorials/{file.stem}.md" for file in NOTEBOOKS},
 }
 """Files outside of this folder, and the pages that are made of them."""
 
@@ -22,12 +24,34 @@ def on_files(files: Any, config: Any) -> Any:
     from mkdocs.structure.files import File  # noqa: PLC0415, the test of the pages does without
 
     for source, page in OUTSIDE.items():
-        files.append(File.generated(config, page, content=page_of(source)))
+        made = tutorial(source) if source.endswith(".ipynb") else {page: page_of(source)}
+        for path, content in made.items():
+            files.append(File.generated(config, path, content=content))
     return files
 
 
+def tutorial(source: str) -> dict[str, str | bytes]:
+    """The page that is made of a notebook, and its plots."""
+    from nbconvert import MarkdownExporter  # noqa: PLC0415, as above
+
+    page = pathlib.PurePath(OUTSIDE[source])
+    text, parts = MarkdownExporter().from_filename(ROOT / source, {"output_files_dir": page.stem})
+    plots = {str(page.parent / name): content for name, content in parts["outputs"].items()}
+    return {
+        str(page): re.sub(r"https://github\.com/[\w./-]+/blob/main/([\w./-]+)(?:\?raw=true)?", to_site, text),
+        **plots,
+    }
+
+
+def to_site(address: re.Match[str]) -> str:
+    """What leads from a tutorial to a file: on the site, if that has it."""
+    if address[1].startswith("docs/"):
+        return address[1].replace("docs", "..", 1)
+    return f"../{OUTSIDE[address[1]]}" if address[1] in OUTSIDE else address[0]
+
+
 def page_of(source: str) -> str:
-    """The page that is made of a file: of a script its code."""
+    """The page that is made of a text, or of a script its code."""
     text = (ROOT / source).read_text()
     if source.endswith(".md"):
         return re.sub(r"\]\(docs/", "](", text)

@@ -22,11 +22,13 @@ class Replicas:
         count: How many replicas take the training step that asks.
         processes: How many processes train together by `fit`.
         is_first: Whether this process is the one that writes files.
+        evaluate_together: Whether processes wait for one another in steps of validation, too.
     """
 
     count = 1
     processes = 1
     is_first = True
+    evaluate_together = False
 
     def gathered(self, tensors: Any) -> Any:
         """Tensors of the whole batch, in a structure, from those of a replica's part; gradients reach all parts."""
@@ -159,6 +161,8 @@ class TorchReplicas(Replicas):
 
 class JaxReplicas(Replicas):
     """Processes of `keras.distribution.initialize`, to which a step is one."""
+
+    evaluate_together = True
 
     def __init__(self) -> None:
         import jax  # noqa: PLC0415

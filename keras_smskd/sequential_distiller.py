@@ -162,9 +162,7 @@ class SequentialDistiller(SavedRun):
         stage = self.stages[index]
         if data["verbose"]:
             print(f"Stage {index + 1}/{len(self.stages)} {stage.name}")
-        if self._reference and self.reference_weights[index]:
-            self._reference.update()
-        distiller = self._compile_stage(index)
+        distiller = self.begin_stage(index)
         distiller.first_epoch = done
         callbacks = across.for_stage(index, run.goes_on, run.is_within_stage)
         stage_run = run.begin_stage(stage.name, distiller, callbacks)
@@ -198,4 +196,4 @@ class SequentialDistiller(SavedRun):
 
     def train_on_batch(self, *args: Any, **kwargs: Any) -> Any:
         """Raises: a sequence trains by `fit`, its single steps are those of a stage's distiller."""
-        raise ValueError("A sequence trains by `fit` alone. For single steps use `stages[0].distiller.train_on_batch`.")
+        raise ValueError("A sequence trains by `fit`. For single steps use `begin_stage(0).train_on_batch`.")

@@ -104,6 +104,29 @@ class Staged(StudentModel):
             self._compile_stage(index)
         super().compile(optimizer=self.stages[0].fresh_optimizer(optimizer), loss=loss, metrics=metrics, **kwargs)
 
+    def begin_stage(self, index: int) -> Distiller:
+        """What `fit` does first in a stage: the student as it is becomes the reference, and the optimizer is a new one.
+
+        For loops of your own over the batches of one stage after another.
+
+        Args:
+            index: Which stage, from 0.
+
+        Returns:
+            The distiller of the stage, which is compiled.
+
+        Raises:
+            IndexError: If there is no such stage.
+            ValueError: Without `compile` before.
+        """
+        if not self.compiled:
+            raise ValueError("You must call `compile()` before calling `begin_stage()`.")
+        if index not in range(len(self.stages)):
+            raise IndexError(f"`index` must be from 0 to {len(self.stages) - 1}. Received: index={index!r}")
+        if self._reference and self.reference_weights[index]:
+            self._reference.update()
+        return self._compile_stage(index)
+
     def _compile_stage(self, index: int) -> Distiller:
         stage, weight = self.stages[index], self.reference_weights[index]
         stage.distiller.given_index = any(each.distiller.needs_index for each in self.stages)

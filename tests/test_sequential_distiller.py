@@ -375,6 +375,24 @@ def test_models_of_several_inputs(how):
     distiller.stages[0].distiller.train_on_batch(x, vectors(16)[1])
 
 
+def test_stages_begun_in_a_loop_train_as_fit_does():
+    x, y = images(16)
+    trained = []
+    for by_hand in (False, True):
+        keras.utils.set_random_seed(0)
+        sequence = compiled(three_stages(), keras.optimizers.SGD(0.01, momentum=0.9), **UNTRACED)
+        if by_hand:
+            for index in range(3):
+                distiller = sequence.begin_stage(index)
+                losses = [distiller.train_on_batch(x[i : i + 8], y[i : i + 8], return_dict=True) for i in (0, 8)]
+        else:
+            losses = sequence.fit(x, y, batch_size=8, epochs=1, shuffle=False, verbose=0).history
+        trained.append(weights_of(sequence.student))
+    for ours, expected in zip(*trained, strict=True):
+        np.testing.assert_allclose(ours, expected, rtol=1e-5, atol=1e-7)
+    assert losses[-1]["reference_loss"] > 0
+
+
 @pytest.mark.compiles
 def test_an_interrupted_run_leaves_models_that_train_on():
     class Interrupt(keras.callbacks.Callback):

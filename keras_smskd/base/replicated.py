@@ -1,5 +1,6 @@
 """Training that is divided among replicas."""
 
+import operator
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -72,21 +73,31 @@ class Replicated(TappedModel):
 
 
 class SameSteps(keras.callbacks.Callback):
-    """Raises if the processes that train together have not the same number of batches and, of arrays, of samples.
+    """Raises if processes that wait for one another have not the same number of batches and, of arrays, of samples.
 
     Args:
         x: The data that they train on.
+        validation_data: Those that they evaluate, as in `fit`.
     """
 
-    def __init__(self, x: Any) -> None:
+    def __init__(self, x: Any, validation_data: Any = None) -> None:
         super().__init__()
-        self.samples = keras.tree.flatten(x)[0].shape[0] if are_arrays(x) else 0
+        self.numbers = {("x", "samples"): _samples(x)}
+        if replicas().evaluate_together:
+            x = keras.utils.unpack_x_y_sample_weight(validation_data)[0]
+            self.numbers["validation_data", "samples"] = _samples(x)
+            self.numbers["validation_data", "batches"] = 0 if are_arrays(x) else operator.length_hint(x)
 
     def on_train_begin(self, logs: Any = None) -> None:
-        for name, number in {"batches": self.params.get("steps") or 0, "samples": self.samples}.items():
+        for (name, what), number in {("x", "batches"): self.params.get("steps") or 0, **self.numbers}.items():
             numbers = replicas().numbers(number)
             if len(set(numbers)) > 1:
                 raise ValueError(
-                    f"`x` must have as many {name} in every process, which wait for one another in every step and "
-                    f"count alike. Received: {', '.join(map(str, numbers))} {name}"
+                    f"`{name}` must have as many {what} in every process, which wait for one another in every step and "
+                    f"count alike. Received: {', '.join(map(str, numbers))} {what}"
                 )
+
+
+def _samples(data: Any) -> int:
+    """How many there are, if that is known: of arrays."""
+    return keras.tree.flatten(data)[0].shape[0] if are_arrays(data) else 0

@@ -158,8 +158,15 @@ MISUSES = {
     "single batches": (
         lambda: compiled(sequence()).train_on_batch(X, Y),
         ValueError,
-        "A sequence trains by `fit` alone",
+        r"A sequence trains by `fit`.*`begin_stage\(0\).train_on_batch`",
     ),
+    "stage of none": (
+        lambda: compiled(sequence()).begin_stage(2),
+        IndexError,
+        "`index` must be from 0 to 1. Received: index=2",
+    ),
+    "stage by its name": (lambda: compiled(sequence()).begin_stage("KD"), IndexError, "`index` must be .*index='KD'"),
+    "stage before `compile`": (lambda: sequence().begin_stage(0), ValueError, r"`compile\(\)` before .*`begin_stage"),
     "nothing joint": (lambda: smskd.JointDistiller([]), ValueError, "`distillers` must be a list of one distiller"),
     "joint distiller alone": (lambda: smskd.JointDistiller(kd()), ValueError, "`distillers` must be a list of one"),
     "joint with a model": (lambda: joint(kd(), STUDENT), TypeError, "`distillers` must hold distillers"),

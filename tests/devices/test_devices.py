@@ -12,24 +12,26 @@ import keras
 import pytest
 
 ROOT = pathlib.Path(__file__).parents[2]
-EVERY = ["resumed", "cache", "conflict", "apart"]
+EVERY = ["resumed", "cache", "gathered", "conflict", "apart"]
+SOME = ["resumed", "shared_cache", "gathered"]
 
 # By backend and name: the script, what it trains on, how many processes, and what they train.
 RUNS = {
     "jax": {
         "DataParallel, 2 devices": ("on_jax", {"kind": "data", "count": 2}, 1, EVERY),
-        "DataParallel, 4 devices": ("on_jax", {"kind": "data", "count": 4}, 1, ["gathered"]),
-        "ModelParallel, 4 devices": ("on_jax", {"kind": "model", "count": 4}, 1, ["resumed", "gathered"]),
-        "DataParallel, 2 processes": ("on_jax", {"kind": "data", "count": 2}, 2, ["resumed"]),
+        "DataParallel, 4 devices": ("on_jax", {"kind": "data", "count": 4}, 1, SOME),
+        "ModelParallel, 2 devices": ("on_jax", {"kind": "model", "count": 2}, 1, SOME),
+        "ModelParallel, 4 devices": ("on_jax", {"kind": "model", "count": 4}, 1, SOME),
+        "DataParallel, 2 processes": ("on_jax", {"kind": "data", "count": 2}, 2, SOME),
     },
     "tensorflow": {
         "MirroredStrategy, 2 devices": ("on_tensorflow", {"count": 2}, 1, EVERY),
-        "MirroredStrategy, 4 devices": ("on_tensorflow", {"count": 4}, 1, ["gathered"]),
-        "MultiWorkerMirroredStrategy, 2 processes": ("on_workers", {}, 2, []),
+        "MirroredStrategy, 4 devices": ("on_tensorflow", {"count": 4}, 1, SOME),
+        "MultiWorkerMirroredStrategy, 2 processes": ("on_workers", {}, 2, ["stages", "relations"]),
     },
     "torch": {
-        "2 processes": ("on_torch", {"count": 2}, 2, [*EVERY, "loop"]),
-        "4 processes": ("on_torch", {"count": 4}, 4, ["gathered"]),
+        "2 processes": ("on_torch", {"count": 2}, 2, [*EVERY, "shared_cache", "loop"]),
+        "4 processes": ("on_torch", {"count": 4}, 4, SOME),
     },
 }
 OF_BACKEND = RUNS[keras.backend.backend()]

@@ -7,7 +7,7 @@ from keras import layers
 
 import keras_smskd as smskd
 from tests import expected
-from tests.ecosystem.world import step, trained
+from tests.ecosystem.world import SOFT_LABEL_LOSS, soft_labels, step, trained
 from tests.models import CLASSES, logits
 
 SHAPE = (32, 32, 3)
@@ -29,10 +29,13 @@ def models():
     return teacher, classifier("mobilenet", mobilenet, "conv_pw_1_relu", layers.Rescaling(1 / 127.5, offset=-1.0))
 
 
+def pixels():
+    return np.random.default_rng(0).uniform(0, 255, (8, *SHAPE)).astype("float32")
+
+
 @pytest.mark.slow
 def test_each_model_gets_its_preprocessing():
-    generator = np.random.default_rng(0)
-    x = generator.uniform(0, 255, (8, *SHAPE)).astype("float32")
+    x = pixels()
     teacher, student = models()
     preprocessing = {"teacher_preprocessing": keras.applications.vgg16.preprocess_input}
     kd = smskd.KDDistiller(teacher, student, **preprocessing)
@@ -43,3 +46,13 @@ def test_each_model_gets_its_preprocessing():
     np.testing.assert_allclose(step(kd, x, y)["distillation_loss"], right, rtol=1e-4)
     paths = {"vgg/block2_conv2": "mobilenet/conv_pw_1_relu"}
     trained(smskd.ATDistiller(teacher, student, layers=paths, **preprocessing), kd, x, x, y)
+
+
+@pytest.mark.slow
+def test_roles_the_other_way_round_with_soft_labels():
+    student, teacher = models()
+    paths = {"mobilenet/conv_pw_1_relu": "vgg/block2_conv2"}
+    stages = smskd.ATDistiller(teacher, student, layers=paths), smskd.KDDistiller(teacher, student)
+    optimizer = keras.optimizers.SGD(1e-6)  # VGG on raw pixels has large gradients.
+    history = trained(*stages, pixels(), pixels(), soft_labels(8), epochs=2, loss=SOFT_LABEL_LOSS, optimizer=optimizer)
+    assert history["reference_loss"][-1] > 0

@@ -4,11 +4,17 @@ import keras
 import numpy as np
 
 import keras_smskd as smskd
-from tests.models import UNTRACED, assert_same_weights, label_loss, logits, weights_of
+from tests.models import CLASSES, UNTRACED, assert_same_weights, label_loss, logits, weights_of
 
 # No test here is about compiled steps, and models of hundreds of layers take long to trace.
 QUICK = {"jit_compile": False, **UNTRACED}
 SOFT_LABEL_LOSS = keras.losses.CategoricalCrossentropy(from_logits=True)
+
+
+def soft_labels(samples):
+    """What mixing images of two classes makes of labels."""
+    classes = np.arange(samples) % CLASSES
+    return (0.7 * np.eye(CLASSES)[classes] + 0.3 * np.eye(CLASSES)[::-1][classes]).astype("float32")
 
 
 class Snapshot(keras.callbacks.Callback):

@@ -9,6 +9,7 @@ import sys
 import pytest
 
 from examples import run_notebooks
+from tests.project.test_docs_site import anchors
 
 ROOT = run_notebooks.FOLDER.parent.parent
 PATHS = sorted(run_notebooks.FOLDER.glob("*.ipynb"))
@@ -72,8 +73,9 @@ def test_links(path):
     assert {match[0] for match in run_notebooks.ADDRESS.finditer(everything)} <= {
         f"{host}/{run_notebooks.REPOSITORY}" for host in ("github", "github.com")
     }
-    for file in re.findall(r"/blob/main/([\w./-]+)", everything):
+    for file, anchor in re.findall(r"/blob/main/([\w./-]+)(?:#([\w-]+))?", everything):
         assert (ROOT / file).exists()
+        assert not anchor or anchor in anchors(ROOT / file)
     last = json.loads(everything)["cells"][-1]
     assert source(last).startswith("## Where to go on\n")
     assert source(last).count("/blob/main/") >= 3

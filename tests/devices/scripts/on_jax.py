@@ -32,6 +32,8 @@ def main(kind, count, rank, addresses, cases):
         if len(addresses) > 1:
             with pytest.raises(ValueError, match="CRD needs to know which sample is which"):
                 world.trained(world.contrasts, part)
+            with pytest.raises(ValueError, match="`validation_data` must have as many samples in every process"):
+                world.trained(part=part, validation=world.uneven)
     if rank == 0:
         world.report(expected, received)
 

@@ -4,51 +4,74 @@ import json
 import os
 
 import keras
+import numpy as np
 import pytest
 import tensorflow as tf
 
+import keras_smskd as smskd
 from tests.devices import world
 from tests.models import label_loss
 
 EPOCHS = 2
+MAKE = {"stages": world.stages, "relations": world.both}
 
 
-def loop(strategy, distiller, batches):
+def train(strategy, sequence, batches):
+    """Trains all stages; gives the last logs of each."""
+    batches = strategy.experimental_distribute_dataset(batches)
+    for index in range(len(sequence.stages)):
+        with strategy.scope():
+            distiller = sequence.begin_stage(index)
+            distiller.optimizer.build(distiller.trainable_variables)
+        step = training_step(strategy, distiller)
+        for epoch in range(EPOCHS):
+            distiller.begin_epoch(epoch)
+            distiller.reset_metrics()
+            for batch in batches:
+                step(batch)
+        yield {name: float(value) for name, value in distiller.get_metrics_result().items()}
+
+
+def training_step(strategy, distiller):
     @tf.function
     def step(batch):
         strategy.run(distiller.train_step, args=(batch,))
 
+    return step
+
+
+def made(case):
+    sequence = smskd.SequentialDistiller(MAKE[case](*world.models()))
+    optimizer = keras.optimizers.SGD(0.01, momentum=0.9)
+    sequence.compile(optimizer, label_loss(), metrics=["accuracy"], gather=case == "relations")
+    return sequence
+
+
+def trained(strategy, case):
     with strategy.scope():
-        distiller.optimizer.build(distiller.trainable_variables)
-    batches = strategy.experimental_distribute_dataset(batches)
-    for epoch in range(EPOCHS):
-        distiller.begin_epoch(epoch)
-        distiller.reset_metrics()
-        for batch in batches:
-            step(batch)
-    return distiller.get_metrics_result()
+        sequence = made(case)
+    batches = tf.data.Dataset.from_tensor_slices((world.X, world.Y, world.WEIGHTS.astype("float32"))).batch(8)
+    logs = list(train(strategy, sequence, batches))
+    with pytest.raises(NotImplementedError, match="docs/several_devices.md"):
+        sequence.fit(world.X, world.Y, verbose=0)
+    names = dict.fromkeys(name for of_stage in logs for name in of_stage)
+    return sequence.student.get_weights(), {name: [each[name] for each in logs if name in each] for name in names}
 
 
-def compiled():
-    distiller = world.relations(*world.models())[0]
-    distiller.compile(keras.optimizers.SGD(0.01, momentum=0.9), label_loss(), metrics=["accuracy"], gather=True)
-    return distiller
+def on_one_device(case):
+    """The weights, and of each stage the last logs."""
+    weights, history = world.trained(MAKE[case])
+    last = {name: values[EPOCHS - 1 :: EPOCHS] for name, values in history.items()}
+    return weights, {name: [value for value in values if not np.isnan(value)] for name, values in last.items()}
 
 
-def main(rank, addresses, **more):
+def main(rank, addresses, cases):
     task = {"type": "worker", "index": rank}
     os.environ["TF_CONFIG"] = json.dumps({"cluster": {"worker": addresses}, "task": task})
     strategy = tf.distribute.MultiWorkerMirroredStrategy()
-    with strategy.scope():
-        distiller = compiled()
-    batches = tf.data.Dataset.from_tensor_slices((world.X, world.Y, world.WEIGHTS.astype("float32"))).batch(8)
-    logs = {name: [float(value)] for name, value in loop(strategy, distiller, batches).items()}
-    with pytest.raises(NotImplementedError, match="docs/several_devices.md"):
-        distiller.fit(world.X, world.Y, verbose=0)
+    received = {case: trained(strategy, case) for case in cases}
     if rank == 0:
-        weights, history = world.trained(world.relations)
-        last = {name: history[name][-1:] for name in logs}
-        world.report({"loop": (weights, last)}, {"loop": (distiller.student.get_weights(), logs)})
+        world.report({case: on_one_device(case) for case in cases}, received)
 
 
 world.run(main)

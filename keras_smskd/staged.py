@@ -107,7 +107,7 @@ class Staged(StudentModel):
     def begin_stage(self, index: int) -> Distiller:
         """What `fit` does first in a stage: the student as it is becomes the reference, and the optimizer is a new one.
 
-        For loops of your own over the batches of one stage after another.
+        For loops of your own, over stages and batches: `begin_stage(0).train_on_batch(x, y)`.
 
         Args:
             index: Which stage, from 0.

@@ -27,7 +27,7 @@ EXTRAS = {
     "examples": ["scikit-learn>=1.3", *TENSORBOARD],
     "notebooks": NOTEBOOKS,
     "benchmarks": FIGURES,
-    "docs": ["mkdocs-material>=9.7", "mkdocstrings[python]>=1", "nbconvert>=7", "ruff>=0.8"],  # Formats signatures.
+    "docs": ["mkdocs-material>=9.7", "mkdocstrings[python]>=1", "nbconvert>=7", "ruff>=0.8"],  # Ruff: signatures.
     "dev": [
         "pytest>=8",
         "pytest-xdist>=3.5",

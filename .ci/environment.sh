@@ -31,8 +31,8 @@ install() {
     "${by[@]}" "$2"
 }
 
-# tests_of NAME: the environment of a backend's tests; the name is that of the backend, or begins so and goes on with `_`
-tests_of() {
+# environment_of_tests NAME: the environment of a backend's tests; the name is that of the backend, or begins so and goes on with `_`
+environment_of_tests() {
     case ${1%%_*} in
     tensorflow) environment "$1" ".[tensorflow,dev,cv,hub]" ;;
     jax) environment "$1" ".[jax,dev,export-jax]" ;;
@@ -40,7 +40,7 @@ tests_of() {
     esac
 }
 
-wheel() { # in $work/dist, made of a clone
+built() { # sdist and wheel in $work/dist, made of a clone
     git clone -q . "$work/sources"
     environment release "build[uv]"
     "$work/release/bin/python" -m build --installer uv -o "$work/dist" "$work/sources"
@@ -48,9 +48,9 @@ wheel() { # in $work/dist, made of a clone
 
 # alone BACKEND ENDING: what was built, with that backend and nothing else, trains two stages
 alone() {
-    local built=("$work"/dist/*"$2") first=()
+    local file=("$work"/dist/*"$2") first=()
     [ "$1" != torch ] || first=("$torch")
-    environment "alone_$1$2" "${first[@]}" "${built[0]}[$1]"
+    environment "alone_$1$2" "${first[@]}" "${file[0]}[$1]"
     KERAS_BACKEND=$1 "$work/alone_$1$2/bin/python" .ci/smoke.py
 }
 
@@ -74,7 +74,7 @@ readme() {
     (cd "$clone" && KERAS_BACKEND=$1 bash -euc "${command//tensorflow/$1} ${*:3}")
 }
 
-# cloned BACKEND FOLDER: where PyTorch is there before
+# cloned BACKEND FOLDER: a clone; for PyTorch with its CPU build in the environment that the README makes
 cloned() {
     git clone -q . "$2"
     [ "$1" != torch ] || { python3 -m venv "$2/.venv" && "$2/.venv/bin/pip" install -q "$torch"; }

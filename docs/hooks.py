@@ -37,17 +37,18 @@ def tutorial(source: str) -> dict[str, str | bytes]:
     page = pathlib.PurePath(OUTSIDE[source])
     text, parts = MarkdownExporter().from_filename(ROOT / source, {"output_files_dir": page.stem})
     plots = {str(page.parent / name): content for name, content in parts["outputs"].items()}
-    return {
-        str(page): re.sub(r"https://github\.com/[\w./-]+/blob/main/([\w./-]+)(?:\?raw=true)?", to_site, text),
-        **plots,
-    }
+    return {str(page): on_site(text), **plots}
 
 
-def to_site(address: re.Match[str]) -> str:
-    """What leads from a tutorial to a file: on the site, if that has it."""
-    if address[1].startswith("docs/"):
-        return address[1].replace("docs", "..", 1)
-    return f"../{OUTSIDE[address[1]]}" if address[1] in OUTSIDE else address[0]
+def on_site(text: str) -> str:
+    """The text of a tutorial, with addresses of files that lead to pages of the site, if that has them."""
+
+    def path(address: re.Match[str]) -> str:
+        if address[1].startswith("docs/"):
+            return address[1].replace("docs", "..", 1)
+        return f"../{OUTSIDE[address[1]]}" if address[1] in OUTSIDE else address[0]
+
+    return re.sub(r"https://github\.com/[\w./-]+/blob/main/([\w./-]+)(?:\?raw=true)?", path, text)
 
 
 def page_of(source: str) -> str:

@@ -196,4 +196,7 @@ class SequentialDistiller(SavedRun):
 
     def train_on_batch(self, *args: Any, **kwargs: Any) -> Any:
         """Raises: a sequence trains by `fit`, its single steps are those of a stage's distiller."""
-        raise ValueError("A sequence trains by `fit`. For single steps use `begin_stage(0).train_on_batch`.")
+        raise ValueError(
+            "A sequence trains by `fit`. For single steps call `begin_stage(0)` once: it gives the distiller whose "
+            "`train_on_batch` takes them."
+        )

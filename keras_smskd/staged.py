@@ -105,9 +105,10 @@ class Staged(StudentModel):
         super().compile(optimizer=self.stages[0].fresh_optimizer(optimizer), loss=loss, metrics=metrics, **kwargs)
 
     def begin_stage(self, index: int) -> Distiller:
-        """What `fit` does first in a stage: the student as it is becomes the reference, and the optimizer is a new one.
+        """What `fit` does first in a stage: copies the student to the stage's reference, and makes a new optimizer.
 
-        For loops of your own, over stages and batches: `begin_stage(0).train_on_batch(x, y)`.
+        For loops of your own. Call it once a stage, and train the distiller that it gives, batch after batch. A loop
+        also calls its `begin_epoch(epoch)`, from 0 in every stage: by it count `warmup_epochs` and what reads `epoch`.
 
         Args:
             index: Which stage, from 0.

@@ -211,7 +211,7 @@ class Distiller(KeptArguments, Caching):
             self._check_finite(x)
         self._data_check.array(y, batch_size or 32)
         check, kept = FiniteCheck(self), KeptVariables()
-        same = SameSteps(x, kwargs.get("validation_data"))
+        same = SameSteps(x, kwargs.get("validation_data"), kwargs.get("validation_steps"))
         own = BuiltBefore(self, x, y), same, EpochCounter(self), self._data_check, check, kept
         arguments = {"epochs": epochs, "verbose": verbose, "callbacks": in_front(callbacks, *own), **kwargs}
         arguments.update(x=self._with_index(x), y=y, batch_size=batch_size)

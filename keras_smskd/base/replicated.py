@@ -78,15 +78,16 @@ class SameSteps(keras.callbacks.Callback):
     Args:
         x: The data that they train on.
         validation_data: Those that they evaluate, as in `fit`.
+        validation_steps: Batches of them, if not all.
     """
 
-    def __init__(self, x: Any, validation_data: Any = None) -> None:
+    def __init__(self, x: Any, validation_data: Any = None, validation_steps: int | None = None) -> None:
         super().__init__()
         self.numbers = {("x", "samples"): _samples(x)}
         if replicas().evaluate_together:
-            x = keras.utils.unpack_x_y_sample_weight(validation_data)[0]
-            self.numbers["validation_data", "samples"] = _samples(x)
-            self.numbers["validation_data", "batches"] = 0 if are_arrays(x) else operator.length_hint(x)
+            validated = keras.utils.unpack_x_y_sample_weight(validation_data)[0]
+            self.numbers["validation_data", "samples"] = _samples(validated)
+            self.numbers["validation_data", "batches"] = validation_steps or _batches(validated)
 
     def on_train_begin(self, logs: Any = None) -> None:
         for (name, what), number in {("x", "batches"): self.params.get("steps") or 0, **self.numbers}.items():
@@ -96,6 +97,13 @@ class SameSteps(keras.callbacks.Callback):
                     f"`{name}` must have as many {what} in every process, which wait for one another in every step and "
                     f"count alike. Received: {', '.join(map(str, numbers))} {what}"
                 )
+
+
+def _batches(data: Any) -> int:
+    """How many there are, if that is known: of what is no array."""
+    if isinstance(data, keras.utils.PyDataset):
+        return data.num_batches or 0
+    return 0 if are_arrays(data) else operator.length_hint(data)
 
 
 def _samples(data: Any) -> int:

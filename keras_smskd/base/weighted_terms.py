@@ -92,7 +92,7 @@ class WeightedTerms(Replicated):
         return [*label, *self.distillation_terms, *([] if self._reference is None else [REFERENCE_TERM])]
 
     def begin_epoch(self, epoch: int) -> None:
-        """Tells the compiled step that so many epochs of the stage have passed."""
+        """Tells the compiled step that so many epochs of the stage have passed; `fit` does so itself."""
         self.epoch.assign(epoch)
 
     def warmup(self) -> Tensor:

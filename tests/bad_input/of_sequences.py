@@ -158,7 +158,7 @@ MISUSES = {
     "single batches": (
         lambda: compiled(sequence()).train_on_batch(X, Y),
         ValueError,
-        r"A sequence trains by `fit`.*`begin_stage\(0\).train_on_batch`",
+        r"A sequence trains by `fit`.*`begin_stage\(0\)` once.*`train_on_batch`",
     ),
     "stage of none": (
         lambda: compiled(sequence()).begin_stage(2),

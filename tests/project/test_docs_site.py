@@ -129,6 +129,15 @@ def test_the_hooks_turn_links_of_files_into_links_of_the_site():
     assert "](docs/" not in hooks.page_of("CONTRIBUTING.md")
 
 
+def test_the_hooks_lead_from_tutorials_to_the_site():
+    main = "https://github.com/someone/else/blob/main"
+    text = (
+        f"({main}/docs/methods.md#kd) ({main}/docs/tensorboard.png?raw=true) ({main}/examples/notebooks/features.ipynb)"
+    )
+    assert hooks.on_site(text) == "(../methods.md#kd) (../tensorboard.png) (../tutorials/features.md)"
+    assert hooks.on_site(f"{main}/README.md#install") == f"{main}/README.md#install"
+
+
 def test_the_drawing_has_all_colours_for_light_and_dark():
     drawing = (DOCS / "pipeline.svg").read_text()
     dark = re.search(r"prefers-color-scheme: dark\) \{(.*?)\}\s*\}", drawing, re.DOTALL)[1]

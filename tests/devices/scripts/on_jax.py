@@ -14,6 +14,21 @@ def model_parallel(devices):
     return keras.distribution.ModelParallel(layout_map=layout, batch_dim_name="batch")
 
 
+class Batches(keras.utils.PyDataset):
+    """So many of four samples."""
+
+    def __init__(self, count):
+        super().__init__()
+        self.count = count
+
+    @property
+    def num_batches(self):
+        return self.count
+
+    def __getitem__(self, index):
+        return world.X[:4], world.Y[:4]
+
+
 def data_parallel(devices):
     return keras.distribution.DataParallel(devices=devices, auto_shard_dataset=False)
 
@@ -34,6 +49,8 @@ def main(kind, count, rank, addresses, cases):
                 world.trained(world.contrasts, part)
             with pytest.raises(ValueError, match="`validation_data` must have as many samples in every process"):
                 world.trained(part=part, validation=world.uneven)
+            with pytest.raises(ValueError, match="`validation_data` must have as many batches in every process"):
+                world.trained(part=part, validation_data=Batches(1 + rank))
     if rank == 0:
         world.report(expected, received)
 

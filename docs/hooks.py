@@ -37,10 +37,10 @@ def tutorial(source: str) -> dict[str, str | bytes]:
     page = pathlib.PurePath(OUTSIDE[source])
     text, parts = MarkdownExporter().from_filename(ROOT / source, {"output_files_dir": page.stem})
     plots = {str(page.parent / name): content for name, content in parts["outputs"].items()}
-    return {str(page): on_site(text), **plots}
+    return {str(page): led_to_site(text), **plots}
 
 
-def on_site(text: str) -> str:
+def led_to_site(text: str) -> str:
     """The text of a tutorial, with addresses of files that lead to pages of the site, if that has them."""
 
     def path(address: re.Match[str]) -> str:

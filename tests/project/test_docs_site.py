@@ -134,8 +134,8 @@ def test_the_hooks_lead_from_tutorials_to_the_site():
     text = (
         f"({main}/docs/methods.md#kd) ({main}/docs/tensorboard.png?raw=true) ({main}/examples/notebooks/features.ipynb)"
     )
-    assert hooks.on_site(text) == "(../methods.md#kd) (../tensorboard.png) (../tutorials/features.md)"
-    assert hooks.on_site(f"{main}/README.md#install") == f"{main}/README.md#install"
+    assert hooks.led_to_site(text) == "(../methods.md#kd) (../tensorboard.png) (../tutorials/features.md)"
+    assert hooks.led_to_site(f"{main}/README.md#install") == f"{main}/README.md#install"
 
 
 def test_the_drawing_has_all_colours_for_light_and_dark():

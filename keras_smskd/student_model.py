@@ -1,6 +1,7 @@
 """A Keras model that stands for its student: what it predicts, saves and exports is the student."""
 
 from collections.abc import Sequence
+from importlib.metadata import version
 from typing import Any
 
 import keras
@@ -80,9 +81,22 @@ class StudentModel(keras.Model):
         try:
             if format == "onnx":
                 check_installed("onnx", f"format={format!r}")  # PyTorch alone says it by an error none of Python's.
+                _check_pooling(self.student)
             self.student.export(filepath, format, *args, **kwargs)
         except ImportError as error:
             raise ImportError(f"{error}\n{EXPORTS_NEED}") from error
+
+
+def _check_pooling(student: keras.Model) -> None:
+    """Raises where a file would be written that no runtime takes, and nothing would say so."""
+    kinds = keras.layers.MaxPooling2D, keras.layers.MaxPooling3D
+    layers = [path for path, layer in inner_layers(student) if isinstance(layer, kinds)]
+    if layers and keras.backend.backend() == "jax" and version("jax2onnx").startswith("0.17."):
+        raise NotImplementedError(
+            "`format` 'onnx' takes no `MaxPooling2D` or `MaxPooling3D` on JAX: jax2onnx 0.17 writes them so that no "
+            f"runtime takes them. Received: a student with {', '.join(layers)}. Save the student, and export it on "
+            "TensorFlow or PyTorch."
+        )
 
 
 def policy_of(student: keras.Model) -> Any:

@@ -122,7 +122,7 @@ class Cache:
             return
         seconds, megabytes = time.perf_counter() - start, outputs.table.nbytes / 1e6
         if new:
-            took = f"{new:,} samples computed in {seconds:.1f} s, which every epoch saves"
+            took = f"{new:,} samples computed in {seconds:.1f} s, a time that every epoch saves"
             before = f"; {known:,} were there before" if known else ""
             print(f"Outputs of the {of} for {took}{before}. {megabytes:,.1f} MB in all.")
         else:

@@ -56,11 +56,12 @@ alone() {
 
 absent() { ! "$work/$1/bin/python" -c "import $2" 2>/dev/null || { echo "$2 must not be installed in $1"; exit 1; }; }
 
-# lowest_keras NAME: the oldest that the backend can have, in an environment of its tests
+# lowest_keras NAME: the oldest that the backend can have, in an environment of its tests; KerasHub asks for a newer one
 lowest_keras() {
     local line='"keras>=\([0-9.]*\)", "numpy'
     [ "${1%%_*}" != jax ] || line='"jax": .*"keras>=\([0-9.]*\)"'
     install "$1" "keras==$(sed -n "s/.*$line.*/\1/p" setup.py).*"
+    uv pip uninstall -q -p "$work/$1" keras-hub
 }
 
 # tested NAME ARGUMENT...: the tests in an environment of theirs, but those that are the same on every backend

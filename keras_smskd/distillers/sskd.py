@@ -112,7 +112,8 @@ def rotations_of(x: Tensor) -> Tensor:
     """Every image of a batch by 0, 90, 180 and 270 degrees, `(4 * batch, height, width, channels)`."""
     height, width = spatial_axes()
     turned = ops.swapaxes(x, height, width)
-    rotations = [x, ops.flip(turned, height), ops.flip(x, (height, width)), ops.flip(turned, width)]
+    upside_down = ops.flip(ops.flip(x, height), width)  # Keras 3.8 flips one axis at a time on TensorFlow.
+    rotations = [x, ops.flip(turned, height), upside_down, ops.flip(turned, width)]
     return ops.reshape(ops.stack(rotations, axis=1), (-1, *ops.shape(x)[1:]))
 
 

@@ -162,11 +162,11 @@ def taken_of(x: Any, wanted: Any) -> Any:
 
 
 def input_specs(model: keras.Model) -> Any:
-    """The symbolic inputs of a built model."""
+    """The symbolic inputs of a built model; a single one in a list is what is fed without."""
     if isinstance(model, keras.Sequential):
         return model.inputs[0]
     if hasattr(model, "input"):
-        return model.input
+        return model.input[0] if isinstance(model.input, list) and len(model.input) == 1 else model.input
     config = model.get_build_config() or {}
     if "input_shape" not in config:
         raise ValueError(

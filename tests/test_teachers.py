@@ -93,6 +93,13 @@ def enlarge(x):
     return ops.repeat(ops.repeat(x, 2, axis=1), 2, axis=2)
 
 
+def test_inputs_in_a_list_of_one_are_fed_without():
+    x, y = images(8, size=8)
+    models = (convolutional(width, size=size) for width, size in ((4, 16), (3, 8)))
+    teacher, student = (keras.Model([model.input], model.output) for model in models)
+    assert np.isfinite(trained_once(smskd.KDDistiller(teacher, student, teacher_preprocessing=enlarge), x, y))
+
+
 def test_a_teacher_with_inputs_of_its_own():
     x, y = images(8, size=8)
     teacher, student = convolutional(4, size=16), convolutional(3, size=8)

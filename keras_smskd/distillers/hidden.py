@@ -48,7 +48,8 @@ class HiddenDistiller(MaskedDistiller, ProjectedDistiller):
     >>> def model(size):
     ...     inputs = {name: keras.Input((6,), dtype="int32", name=name) for name in ("token_ids", "padding_mask")}
     ...     states = keras.layers.Embedding(9, size, name="states")(inputs["token_ids"])
-    ...     return keras.Model(inputs, keras.layers.Dense(3)(keras.layers.Flatten()(states)))
+    ...     kept = states * keras.ops.expand_dims(inputs["padding_mask"], axis=-1)
+    ...     return keras.Model(inputs, keras.layers.Dense(3)(keras.layers.Flatten()(kept)))
     >>> distiller = HiddenDistiller(model(8), model(4), layers={"states": "states"}, mask="padding_mask")
     >>> distiller.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
     >>> x = {"token_ids": np.ones((8, 6), "int32"), "padding_mask": np.ones((8, 6), "int32")}

@@ -53,6 +53,10 @@ class Tracker(keras.callbacks.Callback):
             self.kept = weights_of(self.model.student)
 
 
+@pytest.mark.skipif(
+    keras.backend.backend() == "jax" and keras.__version__.startswith("3.10."),
+    reason="Keras 3.10 trains no model on JAX with a callback that predicts",
+)
 @pytest.mark.parametrize("make", [pytest.param(kd, marks=pytest.mark.compiles), two_stages])
 def test_a_tracker_sees_every_epoch_and_saves_the_student(tmp_path, make):
     distiller, tracker = compiled(make()), Tracker(tmp_path)

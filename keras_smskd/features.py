@@ -166,7 +166,7 @@ def input_specs(model: keras.Model) -> Any:
     if isinstance(model, keras.Sequential):
         return model.inputs[0]
     if hasattr(model, "input"):
-        return model.input[0] if isinstance(model.input, list) and len(model.input) == 1 else model.input
+        return model.input[0] if isinstance(model.input, list | tuple) and len(model.input) == 1 else model.input
     config = model.get_build_config() or {}
     if "input_shape" not in config:
         raise ValueError(

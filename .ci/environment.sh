@@ -6,7 +6,6 @@ export XLA_FLAGS=--xla_cpu_use_fusion_emitters=false # JAX compiles in three qua
 export PIP_NO_COMPILE=1 # Python compiles what it imports, and keeps it; pip would compile all.
 unset PYTHONDONTWRITEBYTECODE # It would do so in every process: importing TensorFlow takes three times as long.
 torch=torch==2.13.0 # An open range brings CUDA.
-nowhere=http://127.0.0.1:9
 work=$(mktemp -d)
 export UV_CACHE_DIR="$work/cache"
 trap 'for job in $(jobs -p); do kill -- "-$job" 2>/dev/null || true; done; wait; rm -rf "$work"' EXIT
@@ -31,7 +30,7 @@ install() {
     "${by[@]}" "$2"
 }
 
-# environment_of_tests NAME: the environment of a backend's tests; the name is that of the backend, or begins so and goes on with `_`
+# environment_of_tests NAME: that of a backend's tests; the name is the backend's, or begins so and goes on with `_`
 environment_of_tests() {
     case ${1%%_*} in
     tensorflow) environment "$1" ".[tensorflow,dev,cv,hub]" ;;
@@ -83,6 +82,7 @@ cloned() {
 
 # tutorials ENVIRONMENT ARGUMENT...: without a network, as many at a time as there are cores, each on one
 tutorials() {
+    local nowhere=http://127.0.0.1:9
     printf '%s\n' examples/notebooks/*.ipynb |
         KERAS_BACKEND=tensorflow OMP_NUM_THREADS=1 TF_NUM_INTRAOP_THREADS=1 TF_NUM_INTEROP_THREADS=1 \
             http_proxy=$nowhere https_proxy=$nowhere \

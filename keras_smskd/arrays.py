@@ -1,5 +1,6 @@
 """Arrays that are trained on, in NumPy."""
 
+import operator
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -60,6 +61,18 @@ def batches_of(source: Any) -> Iterator[Any]:
     if isinstance(source, keras.utils.PyDataset):
         return (source[index] for index in range(source.num_batches))
     return iter(source)
+
+
+def number_of_batches(source: Any) -> int:
+    """How many batches a source has, or 0 if it does not know."""
+    if isinstance(source, keras.utils.PyDataset):
+        return source.num_batches or 0
+    return operator.length_hint(source)
+
+
+def number_of_samples(data: Any) -> int:
+    """How many samples arrays have, or 0 of a source of batches."""
+    return keras.tree.flatten(data)[0].shape[0] if are_arrays(data) else 0
 
 
 def arrays_of(arguments: dict[str, Any]) -> dict[str, Any]:

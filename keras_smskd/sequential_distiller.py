@@ -123,8 +123,7 @@ class SequentialDistiller(SavedRun):
             NotImplementedError: Under `tf.distribute.MultiWorkerMirroredStrategy`.
         """
         check_fit(self)
-        if not self.compiled:
-            raise ValueError("You must call `compile()` before calling `fit()`.")
+        self._check_compiled("fit")
         of_stages = {"initial_epoch": "is that of a stage. Pass `backup_dir`, and a run goes on where it was."}
         check_names(SequentialDistiller.fit, kwargs, of_stages)
         self._epochs = self._epochs_of_stages(epochs)

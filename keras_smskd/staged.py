@@ -120,13 +120,16 @@ class Staged(StudentModel):
             IndexError: If there is no such stage.
             ValueError: Without `compile` before.
         """
-        if not self.compiled:
-            raise ValueError("You must call `compile()` before calling `begin_stage()`.")
+        self._check_compiled("begin_stage")
         if index not in range(len(self.stages)):
             raise IndexError(f"`index` must be from 0 to {len(self.stages) - 1}. Received: index={index!r}")
         if self._reference and self.reference_weights[index]:
             self._reference.update()
         return self._compile_stage(index)
+
+    def _check_compiled(self, method: str) -> None:
+        if not self.compiled:
+            raise ValueError(f"You must call `compile()` before calling `{method}()`.")
 
     def _compile_stage(self, index: int) -> Distiller:
         stage, weight = self.stages[index], self.reference_weights[index]

@@ -1,13 +1,12 @@
 """Training that is divided among replicas."""
 
-import operator
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import keras
 
-from keras_smskd.arrays import are_arrays
+from keras_smskd.arrays import are_arrays, number_of_batches, number_of_samples
 from keras_smskd.base.tapped_model import TappedModel
 from keras_smskd.replicas import replicas
 
@@ -83,11 +82,12 @@ class SameSteps(keras.callbacks.Callback):
 
     def __init__(self, x: Any, validation_data: Any = None, validation_steps: int | None = None) -> None:
         super().__init__()
-        self.numbers = {("x", "samples"): _samples(x)}
+        self.numbers = {("x", "samples"): number_of_samples(x)}
         if replicas().evaluate_together:
             validated = keras.utils.unpack_x_y_sample_weight(validation_data)[0]
-            self.numbers["validation_data", "samples"] = _samples(validated)
-            self.numbers["validation_data", "batches"] = validation_steps or _batches(validated)
+            self.numbers["validation_data", "samples"] = number_of_samples(validated)
+            batches = 0 if are_arrays(validated) else number_of_batches(validated)
+            self.numbers["validation_data", "batches"] = validation_steps or batches
 
     def on_train_begin(self, logs: Any = None) -> None:
         for (name, what), number in {("x", "batches"): self.params.get("steps") or 0, **self.numbers}.items():
@@ -97,15 +97,3 @@ class SameSteps(keras.callbacks.Callback):
                     f"`{name}` must have as many {what} in every process, which wait for one another in every step and "
                     f"count alike. Received: {', '.join(map(str, numbers))} {what}"
                 )
-
-
-def _batches(data: Any) -> int:
-    """How many there are, if that is known: of what is no array."""
-    if isinstance(data, keras.utils.PyDataset):
-        return data.num_batches or 0
-    return 0 if are_arrays(data) else operator.length_hint(data)
-
-
-def _samples(data: Any) -> int:
-    """How many there are, if that is known: of arrays."""
-    return keras.tree.flatten(data)[0].shape[0] if are_arrays(data) else 0

@@ -27,7 +27,7 @@ RUNS = {
     "tensorflow": {
         "MirroredStrategy, 2 devices": ("on_tensorflow", {"count": 2}, 1, EVERY),
         "MirroredStrategy, 4 devices": ("on_tensorflow", {"count": 4}, 1, SOME),
-        "MultiWorkerMirroredStrategy, 2 processes": ("on_workers", {}, 2, ["stages", "relations"]),
+        "MultiWorkerMirroredStrategy, 2 processes": ("on_workers", {}, 2, ["stages", "gathered"]),
     },
     "torch": {
         "2 processes": ("on_torch", {"count": 2}, 2, [*EVERY, "shared_cache", "loop"]),

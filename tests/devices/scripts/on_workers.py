@@ -13,7 +13,7 @@ from tests.devices import world
 from tests.models import label_loss
 
 EPOCHS = 2
-MAKE = {"stages": world.stages, "relations": world.both}
+MAKE = {"stages": world.stages, "gathered": world.both}
 
 
 def train(strategy, sequence, batches):
@@ -43,7 +43,7 @@ def training_step(strategy, distiller):
 def made(case):
     sequence = smskd.SequentialDistiller(MAKE[case](*world.models()))
     optimizer = keras.optimizers.SGD(0.01, momentum=0.9)
-    sequence.compile(optimizer, label_loss(), metrics=["accuracy"], gather=case == "relations")
+    sequence.compile(optimizer, label_loss(), metrics=["accuracy"], gather=case == "gathered")
     return sequence
 
 
